@@ -1,0 +1,193 @@
+"""REVERIE's object boxes: which named objects every view of every viewpoint shows.
+
+One file per viewpoint, `SCAN_VIEWPOINT.json`, loose in reverie/BBox/ or packed in
+reverie/BBox.zip: {viewpoint: {object: {name, visible_pos: [view], bbox2d: [[x, y, w, h]]}}} with
+boxes in pixels of a 640x480 view. Names are kept as annotated, typos included.
+"""
+
+from __future__ import annotations
+
+import zipfile
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import chain
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vln.data.locations import RESTORE, parse_json, read_bytes
+from vln.errors import CorruptData, MissingData, UnknownViewpoint
+from vln.graph import NavGraph
+
+WIDTH, HEIGHT = 640, 480
+NUM_VIEWS = 36
+
+_REMEDY = "Correct the record, or copy REVERIE's boxes again."
+_Files = Iterator[tuple[str, bytes]]
+
+
+@dataclass(frozen=True, slots=True)
+class ObjectViews:
+    """Every sight of an object as flat arrays, one row per box, in panorama order.
+
+    Attributes:
+        panorama: (N,) int64, index into the graph's viewpoints.
+        view: (N,) int64, 0..35.
+        name: (N,) int64, index into `names`.
+        area: (N,) float32, the share of the view that the box covers, 0..1, clipped to the view.
+        names: Names that are seen from somewhere, sorted.
+    """
+
+    panorama: NDArray[np.int64]
+    view: NDArray[np.int64]
+    name: NDArray[np.int64]
+    area: NDArray[np.float32]
+    names: tuple[str, ...]
+
+    def __len__(self) -> int:
+        return len(self.panorama)
+
+
+def load_objects(data: Path, graph: NavGraph) -> ObjectViews:
+    """Gives all object boxes of the graph's viewpoints.
+
+    A viewpoint whose file shows no object is fine; a viewpoint without a file is not.
+
+    Args:
+        data: The data root, with reverie/BBox/ or reverie/BBox.zip in it.
+        graph: The navigation graph whose viewpoints the files must cover.
+
+    Raises:
+        MissingData: Neither folder nor zip is there.
+        CorruptData: A file is truncated or has a wrong type, a view lies outside 0..35, views and
+            boxes differ in number, or a viewpoint is unknown or has no file.
+    """
+    source = _source(data)
+    files = _loose(source) if source.is_dir() else _zipped(source)
+    rows = _Rows()
+    seen = np.zeros(len(graph.viewpoints), np.bool_)
+    for name, raw in files:
+        panorama = _panorama_of(name, graph=graph, source=source)
+        seen[panorama] = True
+        _collect(rows, raw, panorama=panorama, viewpoint=graph.viewpoints[panorama], file=name)
+    if not seen.all():
+        first = int(np.argmin(seen))
+        scan = graph.scans[int(graph.scan_index[first])]
+        problem = f"{np.count_nonzero(~seen)} viewpoints have no file, {scan}_{graph.viewpoints[first]}.json first"
+        raise CorruptData.of(source, "", problem, RESTORE)
+    return rows.arrays(source=source)
+
+
+def _source(data: Path) -> Path:
+    folder, packed = data / "reverie" / "BBox", data / "reverie" / "BBox.zip"
+    for source, exists in ((folder, folder.is_dir()), (packed, packed.is_file())):
+        if exists:
+            return source
+    raise MissingData(
+        f"no object boxes at {folder} or {packed}. Put REVERIE's BBox.zip there, or train without "
+        "objects (--encoder none)."
+    )
+
+
+def _loose(folder: Path) -> _Files:
+    for file in sorted(folder.glob("*.json")):
+        yield file.name, read_bytes(file)
+
+
+def _zipped(file: Path) -> _Files:
+    raw = read_bytes(file)
+    try:
+        with zipfile.ZipFile(file) as packed:
+            members = packed.infolist()
+    except zipfile.BadZipFile as error:
+        raise CorruptData.of(file, "", f"not a whole zip file ({error})", RESTORE) from error
+    for member in sorted(members, key=lambda m: m.filename):
+        path = PurePosixPath(member.filename)
+        if path.suffix == ".json" and not path.parts[0].startswith("__MACOSX"):
+            yield path.name, _unpack(raw, member, file=file)
+
+
+def _unpack(raw: bytes, member: zipfile.ZipInfo, *, file: Path) -> bytes:
+    # `ZipFile.read` spends four times as long on bookkeeping as on unpacking so small a member.
+    # Local header: 30 bytes, lengths of name and extra field at 26 and 28 (PKWARE APPNOTE 4.3.7).
+    start = member.header_offset
+    name, extra = raw[start + 26 : start + 28], raw[start + 28 : start + 30]
+    start += 30 + int.from_bytes(name, "little") + int.from_bytes(extra, "little")
+    packed = raw[start : start + member.compress_size]
+    try:
+        content = packed if member.compress_type == zipfile.ZIP_STORED else _inflate(packed)
+    except zlib.error as error:
+        raise CorruptData.of(file, member.filename, str(error), RESTORE) from error
+    if zlib.crc32(content) != member.CRC:
+        raise CorruptData.of(file, member.filename, "the checksum is wrong", RESTORE)
+    return content
+
+
+def _inflate(packed: bytes) -> bytes:
+    return zlib.decompress(packed, -zlib.MAX_WBITS)
+
+
+def _panorama_of(name: str, *, graph: NavGraph, source: Path) -> int:
+    scan, _, viewpoint = name.removesuffix(".json").rpartition("_")
+    try:
+        return graph.index(scan, viewpoint)
+    except UnknownViewpoint as error:
+        raise CorruptData.of(source, name, str(error).rstrip("."), "Remove the file.") from error
+
+
+class _Rows:
+    """Collects lists while files are read; arrays are made once, at the end."""
+
+    def __init__(self) -> None:
+        self.owner: list[tuple[int, str, str]] = []  # panorama, object name, file
+        self.counts: list[int] = []
+        self.views: list[Any] = []
+        self.boxes: list[Any] = []
+
+    def arrays(self, *, source: Path) -> ObjectViews:
+        counts = np.array(self.counts, np.int64)
+        view = self._integers(counts, source=source)
+        area = _areas(self._numbers(counts, source=source))
+        names = sorted({name for (_, name, _), n in zip(self.owner, self.counts, strict=True) if n})
+        index = {name: i for i, name in enumerate(names)}
+        panorama = np.array([panorama for panorama, _, _ in self.owner], np.int64)
+        name = np.array([index.get(name, -1) for _, name, _ in self.owner], np.int64)
+        order = np.argsort(np.repeat(panorama, counts), kind="stable")
+        return ObjectViews(
+            np.repeat(panorama, counts)[order],
+            view[order],
+            np.repeat(name, counts)[order],
+            area[order],
+            tuple(names),
+        )
+
+    def _integers(self, counts: NDArray[np.int64], *, source: Path) -> NDArray[np.int64]:
+        bad = [i for i, view in enumerate(self.views) if type(view) is not int]
+        if not bad:
+            view = np.array(self.views, np.int64)
+            bad = np.flatnonzero((view < 0) | (view >= NUM_VIEWS)).tolist()
+        if bad:
+            problem = f"'visible_pos' holds {self.views[bad[0]]!r}, expected views 0..35"
+            raise self._error(bad[0], problem, counts, source=source)
+        return view
+
+    def _numbers(self, counts: NDArray[np.int64], *, source: Path) -> NDArray[np.float64]:
+        try:
+            flat = list(chain.from_iterable(self.boxes))
+            boxes = np.array(flat, np.float64).reshape(len(self.boxes), 4)
+            if np.isfinite(boxes).all() and {type(value) for value in flat} <= {int, float}:
+                return boxes
+        except (TypeError, ValueError, OverflowError):
+            pass  # found and named below
+        first = next(i for i, box in enumerate(self.boxes) if not _is_box(box))
+        problem = f"'bbox2d' holds {self.boxes[first]!r}, expected [x, y, width, height] in pixels"
+        raise self._error(first, problem, counts, source=source)
+
+    def _error(
+        self, row: int, problem: str, counts: NDArray[np.int64], *, source: Path
+    ) -> CorruptData:
+        _, name, file = self.owner[int(np.searchsorted(np.cumsum(counts), row, side="right"))]
+        return CorruptData.of(source, f"{file}, object {name!r}", problem, _REMEDY)

@@ -1,0 +1,177 @@
+"""A picture whose ink is placed in metres: lines, discs, stars and words, smooth at any size.
+
+Drawn twice as large as asked and halved at the end, so that thin ink stays clean. Knows nothing of
+graphs.
+"""
+
+from __future__ import annotations
+
+import textwrap
+import unicodedata
+from collections.abc import Sequence
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+Colour = tuple[int, int, int]
+Image = npt.NDArray[np.uint8]
+Floats = npt.NDArray[np.float64]
+
+OVERSAMPLE = 2
+SUBPIXEL_BITS = 4
+FONT = cv2.FONT_HERSHEY_SIMPLEX
+INK: Colour = (38, 43, 51)
+PAPER: Colour = (252, 252, 250)
+
+
+class Canvas:
+    """A sheet of paper over a rectangle of the world, seen from above: x to the right, y up.
+
+    Widths, radii and text heights are in pixels of the finished picture; places are in metres.
+    """
+
+    def __init__(self, size: tuple[int, int], *, centre: Floats, metres_per_pixel: float) -> None:
+        """Lays out an empty sheet.
+
+        Args:
+            size: Height and width of the finished picture, pixels.
+            centre: (2,) world x and y, metres, of the middle of the picture.
+            metres_per_pixel: Scale of the finished picture.
+        """
+        self.size = size
+        self.metres_per_pixel = metres_per_pixel
+        self._centre = np.asarray(centre, dtype=np.float64)
+        height, width = size
+        self._image = np.full((height * OVERSAMPLE, width * OVERSAMPLE, 3), PAPER, dtype=np.uint8)
+
+    def finished(self) -> Image:
+        """Gives the picture, (H, W, 3) uint8 RGB."""
+        height, width = self.size
+        small = cv2.resize(self._image, (width, height), interpolation=cv2.INTER_AREA)
+        return np.ascontiguousarray(small, dtype=np.uint8)
+
+    def pixels(self, places: npt.ArrayLike) -> Floats:
+        """Gives (..., 2) finished-picture pixels (right, down) of (..., 2) places in metres."""
+        offset = (np.asarray(places, dtype=np.float64) - self._centre) / self.metres_per_pixel
+        height, width = self.size
+        return offset * (1.0, -1.0) + (width / 2, height / 2)
+
+    def place(self, pixels: npt.ArrayLike) -> Floats:
+        """Gives the places, in metres, of finished-picture pixels; undoes `pixels`."""
+        height, width = self.size
+        offset = (np.asarray(pixels, dtype=np.float64) - (width / 2, height / 2)) * (1.0, -1.0)
+        return offset * self.metres_per_pixel + self._centre
+
+    def lines(self, places: npt.ArrayLike, colour: Colour, *, width: float = 1.0) -> None:
+        """Draws n separate straight lines, (n, 2, 2) metres."""
+        strokes = self._subpixels(places)
+        if len(strokes):
+            thick = max(1, round(width * OVERSAMPLE))
+            cv2.polylines(
+                self._image, list(strokes), False, colour, thick, cv2.LINE_AA, SUBPIXEL_BITS
+            )
+
+    def polygon(self, places: npt.ArrayLike, colour: Colour) -> None:
+        """Fills a polygon, (n, 2) metres."""
+        corners = self._subpixels(places)
+        cv2.fillPoly(self._image, [corners], colour, cv2.LINE_AA, SUBPIXEL_BITS)
+
+    def disc(
+        self, place: npt.ArrayLike, colour: Colour, *, radius: float, rim: Colour | None = None
+    ) -> None:
+        """Fills a disc of `radius` pixels, with a thin rim of another colour where one is given."""
+        if rim is not None:
+            self._circle(place, rim, radius=radius + 1.5)
+        self._circle(place, colour, radius=radius)
+
+    def ring(
+        self, place: npt.ArrayLike, colour: Colour, *, metres: float, width: float = 1.5
+    ) -> None:
+        """Draws a dashed circle of a radius in metres."""
+        dashes = max(12, int(metres / self.metres_per_pixel / 1.6))
+        begin = np.linspace(0, 2 * np.pi, dashes, endpoint=False)
+        ends = np.stack([begin, begin + np.pi / dashes], axis=1)
+        circle = np.stack([np.sin(ends), np.cos(ends)], axis=-1) * metres
+        self.lines(np.asarray(place) + circle, colour, width=width)
+
+    def star(
+        self, place: npt.ArrayLike, colour: Colour, *, radius: float, rim: Colour = INK
+    ) -> None:
+        """Draws a five-pointed star, `radius` pixels to its points."""
+        turn = np.arange(10) * np.pi / 5
+        shape = np.stack([np.sin(turn), np.cos(turn)], axis=-1)
+        shape *= np.where(np.arange(10) % 2, 0.45, 1.0)[:, None] * self.metres_per_pixel
+        self.polygon(np.asarray(place) + shape * (radius + 2.5), rim)
+        self.polygon(np.asarray(place) + shape * radius, colour)
+
+    def text(
+        self, words: str, pixel: Sequence[float], colour: Colour = INK, *, height: float = 12.0
+    ) -> None:
+        """Writes one line, centred on a finished-picture pixel; capitals are `height` pixels."""
+        width = text_width(words, height=height)
+        left = (pixel[0] - width / 2) * OVERSAMPLE
+        bottom = (pixel[1] + height / 2) * OVERSAMPLE
+        _write(self._image, words, (left, bottom), colour, height=height * OVERSAMPLE)
+
+    def _circle(self, place: npt.ArrayLike, colour: Colour, *, radius: float) -> None:
+        x, y = self._subpixels(place).tolist()
+        size = round(radius * OVERSAMPLE * 2**SUBPIXEL_BITS)
+        cv2.circle(self._image, (x, y), size, colour, -1, cv2.LINE_AA, SUBPIXEL_BITS)
+
+    def _subpixels(self, places: npt.ArrayLike) -> npt.NDArray[np.int32]:
+        fine = self.pixels(places) * OVERSAMPLE * 2**SUBPIXEL_BITS
+        return np.round(fine).astype(np.int32)
+
+
+def text_width(words: str, *, height: float) -> float:
+    """Gives the pixels that one line takes when its capitals are `height` pixels tall."""
+    return float(cv2.getTextSize(plain(words), FONT, height / 22, 1)[0][0])
+
+
+def text_block(
+    words: str, *, width: int, height: int, title: str = "", capitals: float = 9.0
+) -> Image:
+    """Gives a (height, width, 3) strip of paper with a title and wrapped words, cut with an ellipsis.
+
+    Args:
+        words: Set in the built-in font; letters that it lacks become "?".
+        width: Pixels.
+        height: Pixels.
+        title: Heavier first line, if any.
+        capitals: Height of a capital letter, pixels.
+    """
+    strip = np.full((height * OVERSAMPLE, width * OVERSAMPLE, 3), PAPER, dtype=np.uint8)
+    advance, margin = capitals * 1.9, 8
+    letters = int((width - 2 * margin) / text_width("n" * 20, height=capitals) * 20)
+    room = int((height - margin) // advance) - bool(title)
+    rows = textwrap.wrap(plain(words), letters, max_lines=max(room, 1), placeholder=" ...")
+    head = textwrap.shorten(plain(title), letters, placeholder=" ...")
+    for row, line in enumerate([head, *rows] if title else rows):
+        corner = (margin * OVERSAMPLE, (margin + capitals + row * advance) * OVERSAMPLE)
+        weight = 3 if title and row == 0 else 2
+        _write(strip, line, corner, INK, height=capitals * OVERSAMPLE, weight=weight)
+    small = cv2.resize(strip, (width, height), interpolation=cv2.INTER_AREA)
+    return np.ascontiguousarray(small, dtype=np.uint8)
+
+
+def plain(words: str) -> str:
+    """Gives `words` in the letters that the built-in font has: accents dropped, others "?"."""
+    folded = "".join(c for c in unicodedata.normalize("NFKD", words) if not unicodedata.combining(c))
+    return folded.encode("ascii", "replace").decode()
+
+
+def _write(
+    image: Image,
+    words: str,
+    corner: tuple[float, float],
+    colour: Colour,
+    *,
+    height: float,
+    weight: int = 2,
+) -> None:
+    """Writes one line from its bottom left corner; sizes in pixels of `image`."""
+    left, bottom = (round(x) for x in corner)
+    cv2.putText(
+        image, plain(words), (left, bottom), FONT, height / 22, colour, weight, cv2.LINE_AA
+    )
