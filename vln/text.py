@@ -175,7 +175,7 @@ def decode(row: NDArray[np.uint8]) -> str:
 
 def _tokens_of(piece: str) -> list[str]:
     word = piece.strip().lower()
-    if word and _PUNCTUATION.issuperset(word) and not word == "." * len(word):
+    if word and _PUNCTUATION.issuperset(word) and word != "." * len(word):
         return list(word)
     return [word] if word else []
 

@@ -76,7 +76,8 @@ def load_objects(data: Path, graph: NavGraph) -> ObjectViews:
     if not seen.all():
         first = int(np.argmin(seen))
         scan = graph.scans[int(graph.scan_index[first])]
-        problem = f"{np.count_nonzero(~seen)} viewpoints have no file, {scan}_{graph.viewpoints[first]}.json first"
+        missing = f"{scan}_{graph.viewpoints[first]}.json"
+        problem = f"{np.count_nonzero(~seen)} viewpoints have no file, {missing} first"
         raise CorruptData.of(source, "", problem, RESTORE)
     return rows.arrays(source=source)
 
@@ -191,3 +192,51 @@ class _Rows:
     ) -> CorruptData:
         _, name, file = self.owner[int(np.searchsorted(np.cumsum(counts), row, side="right"))]
         return CorruptData.of(source, f"{file}, object {name!r}", problem, _REMEDY)
+
+
+def _collect(rows: _Rows, raw: bytes, *, panorama: int, viewpoint: str, file: str) -> None:
+    content = parse_json(raw, file=file)
+    objects = content.get(viewpoint) if isinstance(content, dict) else None
+    if not isinstance(objects, dict) or len(content) != 1:
+        problem = f"expected one object whose only key is {viewpoint}"
+        raise CorruptData.of(file, "", problem, _REMEDY)
+    for key, item in objects.items():
+        try:
+            name, views, boxes = item["name"], item["visible_pos"], item["bbox2d"]
+        except (TypeError, KeyError):
+            needed = "needs name, visible_pos and bbox2d"
+            raise CorruptData.of(file, f"object {key}", needed, _REMEDY) from None
+        wrong = _item_problem(name, views, boxes)
+        if wrong is not None:
+            raise CorruptData.of(file, f"object {key}", wrong, _REMEDY)
+        rows.owner.append((panorama, name, file))
+        rows.counts.append(len(views))
+        rows.views.extend(views)
+        rows.boxes.extend(boxes)
+
+
+def _item_problem(name: object, views: object, boxes: object) -> str | None:
+    if not isinstance(name, str):
+        return f"'name' must be str, found {type(name).__name__}"
+    if not isinstance(views, list) or not isinstance(boxes, list):
+        return "'visible_pos' and 'bbox2d' must be lists"
+    if len(views) != len(boxes):
+        return f"{len(views)} views in 'visible_pos' but {len(boxes)} boxes in 'bbox2d'"
+    return None
+
+
+def _is_box(box: object) -> bool:
+    return (
+        isinstance(box, list)
+        and len(box) == 4
+        and all(type(value) in (int, float) and np.isfinite(value) for value in box)
+    )
+
+
+def _areas(boxes: NDArray[np.float64]) -> NDArray[np.float32]:
+    """Gives the share of a view that each box [x, y, w, h] covers, clipped to it."""
+    size = np.array([WIDTH, HEIGHT], np.float64)
+    near = np.clip(boxes[:, :2], 0, size)
+    far = np.clip(boxes[:, :2] + boxes[:, 2:], 0, size)
+    share: NDArray[np.float64] = np.maximum(far - near, 0).prod(axis=1) / size.prod()
+    return share.astype(np.float32)

@@ -23,6 +23,7 @@ from vln.errors import BadConfig
 
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
+Weights = npt.NDArray[np.int32]
 
 LEAST_SEEDS = 3
 """Runs per condition below which resampling seeds says nothing."""
@@ -80,8 +81,8 @@ class Interval:
     high: Floats
 
 
-def resample(hierarchy: Hierarchy, *, draws: int, generator: np.random.Generator) -> Ints:
-    """Gives (D, P) int64: how often each path occurs in each bootstrap sample.
+def resample(hierarchy: Hierarchy, *, draws: int, generator: np.random.Generator) -> Weights:
+    """Gives (D, P) int32: how often each path occurs in each bootstrap sample.
 
     A sample draws S scans with replacement, then, for every time a scan is drawn, as many of its
     paths as it has, with replacement. Two files weighed with the same samples are paired.
@@ -93,7 +94,7 @@ def resample(hierarchy: Hierarchy, *, draws: int, generator: np.random.Generator
     """
     num_scans = hierarchy.num_scans
     times = generator.multinomial(num_scans, np.full(num_scans, 1 / num_scans), size=draws)
-    weights = np.zeros((draws, hierarchy.num_paths), dtype=np.int64)
+    weights = np.zeros((draws, hierarchy.num_paths), dtype=np.int32)
     for scan in range(num_scans):
         members = np.flatnonzero(hierarchy.scan_of == scan)
         size = len(members)
@@ -102,7 +103,7 @@ def resample(hierarchy: Hierarchy, *, draws: int, generator: np.random.Generator
     return weights
 
 
-def resampled_means(values: npt.ArrayLike, *, hierarchy: Hierarchy, weights: Ints) -> Floats:
+def resampled_means(values: npt.ArrayLike, *, hierarchy: Hierarchy, weights: Weights) -> Floats:
     """Gives the (D, M) means over episodes of every bootstrap sample.
 
     Args:
@@ -111,10 +112,12 @@ def resampled_means(values: npt.ArrayLike, *, hierarchy: Hierarchy, weights: Int
         weights: (D, P) from `resample`.
     """
     values = np.asarray(values, dtype=np.float64)
-    sums = np.zeros((hierarchy.num_paths, values.shape[1]))
-    np.add.at(sums, hierarchy.path_of, values)
-    sizes = np.bincount(hierarchy.path_of, minlength=hierarchy.num_paths)
-    means: Floats = (weights @ sums) / (weights @ sizes)[:, None]
+    counted = np.concatenate([values, np.ones((len(values), 1))], axis=1)
+    sums = np.zeros((hierarchy.num_paths, counted.shape[1]))
+    np.add.at(sums, hierarchy.path_of, counted)
+    blocks = np.array_split(weights, 1 + len(weights) // 256)  # a product copies them as float64
+    totals = np.concatenate([block @ sums for block in blocks])
+    means: Floats = totals[:, :-1] / totals[:, -1:]
     return means
 
 
@@ -126,7 +129,7 @@ def percentile_interval(samples: Floats, *, estimate: Floats, level: float = 0.9
 
 
 def mean_interval(
-    values: npt.ArrayLike, *, hierarchy: Hierarchy, weights: Ints, level: float = 0.95
+    values: npt.ArrayLike, *, hierarchy: Hierarchy, weights: Weights, level: float = 0.95
 ) -> Interval:
     """Gives mean and percentile interval of M per-episode metrics.
 
@@ -147,7 +150,7 @@ def difference_interval(
     *,
     baseline: npt.ArrayLike,
     hierarchy: Hierarchy,
-    weights: Ints,
+    weights: Weights,
     level: float = 0.95,
 ) -> Interval:
     """Gives the mean paired difference, values minus baseline, and its interval.
@@ -174,7 +177,7 @@ def seeded_difference_interval(
     *,
     baseline: npt.ArrayLike,
     hierarchy: Hierarchy,
-    weights: Ints,
+    weights: Weights,
     generator: np.random.Generator,
     level: float = 0.95,
 ) -> Interval:

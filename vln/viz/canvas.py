@@ -21,6 +21,7 @@ Floats = npt.NDArray[np.float64]
 OVERSAMPLE = 2
 SUBPIXEL_BITS = 4
 FONT = cv2.FONT_HERSHEY_SIMPLEX
+ALPHABET = "The five boxing wizards jump over the room"
 INK: Colour = (38, 43, 51)
 PAPER: Colour = (252, 252, 250)
 
@@ -143,13 +144,13 @@ def text_block(
     """
     strip = np.full((height * OVERSAMPLE, width * OVERSAMPLE, 3), PAPER, dtype=np.uint8)
     advance, margin = capitals * 1.9, 8
-    letters = int((width - 2 * margin) / text_width("n" * 20, height=capitals) * 20)
+    letters = int((width - 2 * margin) / text_width(ALPHABET, height=capitals) * len(ALPHABET))
     room = int((height - margin) // advance) - bool(title)
-    rows = textwrap.wrap(plain(words), letters, max_lines=max(room, 1), placeholder=" ...")
+    rows = textwrap.wrap(" ".join(plain(words).split()), letters, max_lines=max(room, 1), placeholder=" ...")
     head = textwrap.shorten(plain(title), letters, placeholder=" ...")
     for row, line in enumerate([head, *rows] if title else rows):
         corner = (margin * OVERSAMPLE, (margin + capitals + row * advance) * OVERSAMPLE)
-        weight = 3 if title and row == 0 else 2
+        weight = 2 if title and row == 0 else 1
         _write(strip, line, corner, INK, height=capitals * OVERSAMPLE, weight=weight)
     small = cv2.resize(strip, (width, height), interpolation=cv2.INTER_AREA)
     return np.ascontiguousarray(small, dtype=np.uint8)

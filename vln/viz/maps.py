@@ -23,8 +23,8 @@ Floats = npt.NDArray[np.float64]
 
 EDGE: Colour = (205, 209, 215)
 NODE: Colour = (150, 157, 166)
-REFERENCE: Colour = (104, 190, 120)
-WALKED_FIRST: Colour = (140, 190, 250)
+REFERENCE: Colour = (146, 212, 158)
+WALKED_FIRST: Colour = (116, 174, 248)
 WALKED_LAST: Colour = (16, 74, 190)
 GOAL: Colour = (247, 190, 36)
 GOAL_RIM: Colour = (176, 120, 0)
@@ -101,7 +101,7 @@ def draw_map(
     for panorama in shown:
         if panorama not in members:
             raise BadConfig(f"panorama {panorama} is not in scan {scan!r}; expected {members}.")
-    sheet = _frame(graph, shown or list(members), size)
+    sheet = _frame(graph, shown or list(members), goal, size)
     floor = _floor_height(graph, path or reference or shown or list(members))
     if path and heading is not None:
         _draw_sight(sheet, graph.position[path[-1], :2], heading)
@@ -109,12 +109,17 @@ def draw_map(
     if goal is not None:
         sheet.ring(graph.position[goal, :2], GOAL_RIM, metres=SUCCESS)
     _draw_reference(sheet, graph.position[list(reference), :2])
+    choices = graph.position[list(candidates), :2]
+    if path:
+        ends = np.stack(np.broadcast_arrays(graph.position[path[-1], :2], choices), axis=1)
+        sheet.lines(ends, CANDIDATE, width=1.6)
     _draw_walk(sheet, graph.position[list(path), :2])
+    marks = [graph.position[path[-1], :2]] if path else []
     if goal is not None:
         sheet.star(graph.position[goal, :2], GOAL, radius=13, rim=GOAL_RIM)
+        marks.append(graph.position[goal, :2])
     _draw_agent(sheet, graph.position[list(path), :2])
-    if path:
-        _draw_candidates(sheet, graph.position[path[-1], :2], graph.position[list(candidates), :2])
+    _draw_candidates(sheet, choices, np.reshape(marks, (-1, 2)))
     _draw_scale(sheet)
     return sheet.finished()
 
@@ -179,9 +184,14 @@ def _cell(graph: NavGraph, walk: Walk, size: tuple[int, int], caption_height: in
     return cell
 
 
-def _frame(graph: NavGraph, shown: Sequence[int], size: tuple[int, int]) -> Canvas:
+def _frame(
+    graph: NavGraph, shown: Sequence[int], goal: int | None, size: tuple[int, int]
+) -> Canvas:
     places = graph.position[list(shown), :2]
     low, high = places.min(axis=0) - MARGIN, places.max(axis=0) + MARGIN
+    if goal is not None:  # the circle of success is to be seen whole
+        low = np.minimum(low, graph.position[goal, :2] - SUCCESS - 0.3)
+        high = np.maximum(high, graph.position[goal, :2] + SUCCESS + 0.3)
     span = np.maximum(high - low, LEAST_SPAN)
     scale = max(span[0] / size[1], span[1] / size[0])
     return Canvas(size, centre=(low + high) / 2, metres_per_pixel=float(scale))
@@ -212,8 +222,8 @@ def _draw_graph(
     source, target = nodes[source], graph.neighbour[nodes[source], slot]
     on_floor = near[source] & near[target]
     ends = np.stack([graph.position[source, :2], graph.position[target, :2]], axis=1)
-    sheet.lines(ends[~on_floor], _rgb(_faint(EDGE, 0.4)), width=1.2)
-    sheet.lines(ends[on_floor], EDGE, width=1.6)
+    sheet.lines(ends[~on_floor], _rgb(_faint(EDGE, 0.4)), width=1)
+    sheet.lines(ends[on_floor], EDGE, width=1.5)
     arrived = np.zeros(len(graph.position), dtype=bool)
     if goal is not None:
         arrived[nodes] = graph.distance(nodes, goal) < SUCCESS
@@ -232,9 +242,9 @@ def _draw_sight(sheet: Canvas, place: Floats, heading: float) -> None:
 
 
 def _draw_reference(sheet: Canvas, places: Floats) -> None:
-    sheet.lines(np.stack([places[:-1], places[1:]], axis=1), REFERENCE, width=9)
+    sheet.lines(np.stack([places[:-1], places[1:]], axis=1), REFERENCE, width=13)
     for place in places:
-        sheet.disc(place, REFERENCE, radius=6.5)
+        sheet.disc(place, REFERENCE, radius=8.5)
 
 
 def _draw_walk(sheet: Canvas, places: Floats) -> None:
@@ -243,8 +253,8 @@ def _draw_walk(sheet: Canvas, places: Floats) -> None:
     sides = _keep_right(moves) * 3.2 * sheet.metres_per_pixel
     age = np.linspace(0, 1, max(len(moves), 1))[:, None]
     colours = np.round((1 - age) * WALKED_FIRST + age * WALKED_LAST).astype(np.int64)
-    for move, colour in zip(moves + sides[:, None], colours, strict=False):
-        sheet.lines(move[None], PAPER, width=6.5)
+    for place, move, colour in zip(moves[:, 1], moves + sides[:, None], colours, strict=False):
+        sheet.disc(place, _rgb(colour), radius=5)
         sheet.lines(move[None], _rgb(colour), width=4)
         _draw_arrow(sheet, move, _rgb(colour))
 
@@ -277,13 +287,9 @@ def _draw_agent(sheet: Canvas, places: Floats) -> None:
     sheet.disc(places[-1], WALKED_LAST, radius=7.5, rim=PAPER)
 
 
-def _draw_candidates(sheet: Canvas, here: Floats, places: Floats) -> None:
+def _draw_candidates(sheet: Canvas, places: Floats, marks: Floats) -> None:
     """Numbers the candidates; one whose place is taken steps aside, and a line leads to it."""
-    at = sheet.pixels(places)
-    labels = _spread(at, sheet.pixels(here))
-    for place in places:
-        sheet.lines([[here, place]], CANDIDATE, width=1.8)
-    sheet.disc(here, WALKED_LAST, radius=7.5, rim=PAPER)
+    labels = _spread(sheet.pixels(places), sheet.pixels(marks))
     for number, (label, place) in enumerate(zip(labels, places, strict=True), start=1):
         spot = sheet.place(label)
         sheet.lines([[place, spot]], CANDIDATE, width=1.2)
@@ -291,19 +297,18 @@ def _draw_candidates(sheet: Canvas, here: Floats, places: Floats) -> None:
         sheet.text(str(number), label, PAPER, height=10)
 
 
-def _spread(at: Floats, here: Floats, *, apart: float = 22.0) -> Floats:
-    """Gives label pixels near `at` (n, 2), pushed until none covers another or the agent."""
+def _spread(at: Floats, marks: Floats, *, apart: float = 23.0) -> Floats:
+    """Gives label pixels near `at` (n, 2), pushed until none covers another or one of `marks`."""
     labels = at.copy()
+    own = np.eye(len(labels), len(labels) + len(marks), dtype=bool)
     for _ in range(60):
-        everything = np.vstack([labels, here])
-        offset = labels[:, None] - everything[None]
-        gap = np.linalg.norm(offset, axis=-1)
-        gap[np.arange(len(labels)), np.arange(len(labels))] = np.inf
+        offset = labels[:, None] - np.vstack([labels, marks])
+        offset += 1e-3 * (np.arange(len(labels))[:, None, None] + 1)  # parts what lies on one spot
+        gap = np.where(own, np.inf, np.linalg.norm(offset, axis=-1))
         closeness = np.maximum(apart - gap, 0)
         if not closeness.any():
             break
-        labels += (offset / np.maximum(gap, 1e-6)[..., None] * closeness[..., None]).sum(axis=1) / 2
-        labels += closeness.any(axis=1)[:, None] * 1e-3 * np.arange(len(labels))[:, None]  # ties
+        labels += (offset / gap[..., None] * closeness[..., None]).sum(axis=1) / 2
     return labels
 
 
@@ -314,6 +319,11 @@ def _draw_scale(sheet: Canvas) -> None:
     left, bottom = 18, height - 18
     bar = sheet.place([[left, bottom], [left + length, bottom]])
     ticks = sheet.place([[[x, bottom - 5], [x, bottom]] for x in (left, left + length)])
+    sheet.polygon(sheet.place(_box(left - 6, bottom - 22, left + length + 6, bottom + 6)), PAPER)
     sheet.lines(bar[None], INK, width=1.5)
     sheet.lines(ticks, INK, width=1.5)
     sheet.text(f"{metres:g} m", (left + length / 2, bottom - 11), height=9)
+
+
+def _box(left: float, top: float, right: float, bottom: float) -> Floats:
+    return np.array([[left, top], [right, top], [right, bottom], [left, bottom]])

@@ -1,0 +1,107 @@
+"""The spaces of observations and actions.
+
+Legend: V viewpoints of all scans, K candidates at most, N bytes of the longest instruction.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+from gymnasium import spaces
+from gymnasium.vector.utils import batch_space
+
+from vln.geometry import NUM_VIEWS
+from vln.graph import NavGraph
+
+Mask = npt.NDArray[Any]
+
+
+class Features(Protocol):
+    """What an environment asks of features: all views of a panorama at once.
+
+    Attributes:
+        dim: D, numbers per view.
+        dtype: float16 or float32.
+    """
+
+    dim: int
+    dtype: npt.DTypeLike
+
+    def gather(self, panorama: npt.NDArray[np.int64]) -> npt.NDArray[Any]:
+        """Gives a fresh (B, 36, D) array for panoramas (B,) int64."""
+        ...
+
+
+class Choices(spaces.Discrete[np.int64]):
+    """Actions 0 to K, of which `sample()` without a mask draws only what is legal everywhere.
+
+    Those are 0 (stop) and 1 (the first candidate): Gymnasium's checkers and benchmarks sample
+    blindly, and an illegal action is an error here. For a random walk sample with the mask:
+    `space.sample(observation["action_mask"])`.
+    """
+
+    def sample(self, mask: Mask | None = None, probability: Mask | None = None) -> np.int64:
+        """Gives a random action, from `mask` (K + 1,) int8 or `probability` where one is given."""
+        if mask is None and probability is None:
+            return np.int64(self.np_random.integers(2))
+        return super().sample(mask, probability)
+
+
+class BatchedChoices(spaces.MultiDiscrete[np.int64]):
+    """A batch of `Choices`, sampled by the same rule."""
+
+    def sample(self, mask: Any = None, probability: Any = None) -> npt.NDArray[np.int64]:  # noqa: ANN401
+        """Gives random actions, from the tuples `mask` or `probability` where one is given."""
+        if mask is None and probability is None:
+            return self.np_random.integers(2, size=self.nvec.shape)
+        return super().sample(mask, probability)
+
+
+@batch_space.register(Choices)
+def _batch_choices(space: Choices, n: int = 1) -> BatchedChoices:
+    return BatchedChoices([int(space.n)] * n, seed=int(space.np_random.integers(2**31)))
+
+
+def observation_space(
+    graph: NavGraph, *, instruction_bytes: int, max_steps: int, features: Features | None = None
+) -> spaces.Dict:
+    """Gives the space of one environment's observations.
+
+    Args:
+        graph: Sets V and K.
+        instruction_bytes: N.
+        max_steps: Most actions of an episode.
+        features: Adds `view_features`.
+    """
+    last, slots = len(graph.viewpoints) - 1, graph.max_degree
+    reach = float(np.ptp(graph.position, axis=0).max()) + 1.0
+    parts: dict[str, spaces.Space[Any]] = {
+        "panorama": spaces.Discrete(last + 1),
+        "agent_angles": spaces.Box(-1, 1, (4,), np.float32),
+        "position": spaces.Box(-reach, reach, (3,), np.float32),
+        "step": spaces.Discrete(max_steps + 1),
+        "view_angles": spaces.Box(-1, 1, (NUM_VIEWS, 4), np.float32),
+        "candidate_panorama": spaces.Box(-1, last, (slots,), np.int64),
+        "candidate_view": spaces.Box(-1, NUM_VIEWS - 1, (slots,), np.int64),
+        "candidate_angles": spaces.Box(-1, 1, (slots, 4), np.float32),
+        "candidate_distance": spaces.Box(0, reach * 2, (slots,), np.float32),
+        "action_mask": spaces.MultiBinary(slots + 1),
+        "instruction": spaces.Box(0, 255, (instruction_bytes,), np.uint8),
+    }
+    if features is not None:
+        limit = np.finfo(features.dtype).max
+        shape = (NUM_VIEWS, features.dim)
+        parts["view_features"] = spaces.Box(-limit, limit, shape, features.dtype)
+    return spaces.Dict(parts)
+
+
+def action_space(graph: NavGraph, *, is_global: bool) -> spaces.Discrete[np.int64]:
+    """Gives the space of one environment's actions.
+
+    Args:
+        graph: Sets V and K.
+        is_global: The action is a panorama, 0 to V - 1; else stop or a candidate, 0 to K.
+    """
+    return spaces.Discrete(len(graph.viewpoints)) if is_global else Choices(graph.max_degree + 1)
