@@ -171,12 +171,7 @@ def refuse(offences: Sequence[Offence], *, file: object, shown: int = 3) -> None
     """
     if not offences:
         return
-    first = offences[:shown]
-    more = f" and {len(offences) - shown:,} more" if len(offences) > shown else ""
-    problem = "; ".join(f"{offence.id} {offence.problem}" for offence in first)
-    raise BadPredictions.of(
-        file,
-        f"{len(offences):,} with {offences[0].rule}",
-        f"instr_id {problem}{more}",
-        REMEDIES[offences[0].rule],
-    )
+    rule = offences[0].rule
+    named = "; ".join(f"instr_id {o.id} {o.problem}" for o in offences[:shown])
+    more = f"; and {len(offences) - shown:,} more" if len(offences) > shown else ""
+    raise BadPredictions.of(file, "", f"{rule} ({len(offences):,}): {named}{more}", REMEDIES[rule])

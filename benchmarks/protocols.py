@@ -15,7 +15,7 @@ import numpy.typing as npt
 from benchmarks import checks
 from vln.data.predictions import Prediction
 from vln.data.splits import EpisodeSet
-from vln.errors import BadConfig, UnknownViewpoint
+from vln.errors import BadConfig, BadPredictions, UnknownViewpoint
 from vln.graph import NavGraph
 from vln.metrics.intervals import Hierarchy
 from vln.metrics.paths import PathScores, locate, score_paths
@@ -114,18 +114,9 @@ def score_predictions(
     """
     rules = PROTOCOLS[protocol]
     episodes = _labelled(split, rules)
-    offences = list(checks.id_offences(predictions, expected=episodes))
-    ignored = [offence for offence in offences if offence.rule == "unknown id"]
-    repeated = [offence for offence in offences if offence.rule == "duplicate"]
-    checks.refuse([o for o in offences if o.rule == "missing"], file=file)
-    if duplicates == "refuse":
-        checks.refuse(repeated, file=file)
+    ignored = _refuse_ids(predictions, episodes=episodes, file=file, duplicates=duplicates)
     walked = _walks(checks.first_records(predictions, episodes=episodes), graph=graph, file=file)
-    checks.refuse(list(checks.start_offences(walked, graph=graph)), file=file)
-    jumps = list(checks.jump_offences(walked, graph=graph))
-    if rules.edges_only:
-        checks.refuse(jumps, file=file)
-    checks.refuse(list(checks.unreachable_offences(walked, graph=graph)), file=file)
+    jumps = _refuse_moves(walked, graph=graph, file=file, edges_only=rules.edges_only)
     references, reference_lengths = locate(
         graph,
         scans=[episode.start.scan for episode in episodes],
@@ -146,9 +137,9 @@ def score_predictions(
         references=references,
         reference_lengths=reference_lengths,
         scores=scores,
-        ignored=len(ignored),
-        repeated=len(predictions) - len(episodes) - len(ignored),
-        jumps=len(jumps),
+        ignored=ignored,
+        repeated=len(predictions) - ignored - len(episodes),
+        jumps=jumps,
     )
 
 
@@ -162,9 +153,39 @@ def _labelled(split: EpisodeSet, rules: Protocol) -> list[Episode]:
     return [episode for episode in split if rules.counts(episode)]
 
 
+def _refuse_ids(
+    predictions: Sequence[Prediction],
+    *,
+    episodes: Sequence[Episode],
+    file: str,
+    duplicates: Duplicates,
+) -> int:
+    """Refuses missing and repeated ids; gives the number of records with an id not counted."""
+    offences = list(checks.id_offences(predictions, expected=episodes))
+    missing = [offence for offence in offences if offence.rule == "missing"]
+    if len(missing) == len(episodes):
+        problem = f"none of its {len(predictions):,} records is an instruction of the split"
+        raise BadPredictions.of(file, "", problem, "Check --env and --split.")
+    checks.refuse(missing, file=file)
+    if duplicates == "refuse":
+        checks.refuse([o for o in offences if o.rule == "duplicate"], file=file)
+    counted = {episode.id for episode in episodes}
+    return sum(prediction.id not in counted for prediction in predictions)
+
+
 def _walks(pairs: Sequence[checks.Pair], *, graph: NavGraph, file: str) -> checks.Walks:
     try:
         return checks.walks(pairs, graph=graph)
     except UnknownViewpoint:
         checks.refuse(list(checks.viewpoint_offences(pairs, graph=graph)), file=file)
         raise
+
+
+def _refuse_moves(walked: checks.Walks, *, graph: NavGraph, file: str, edges_only: bool) -> int:
+    """Refuses wrong starts and moves that cannot be scored; gives the number of jumps."""
+    checks.refuse(list(checks.start_offences(walked, graph=graph)), file=file)
+    jumps = list(checks.jump_offences(walked, graph=graph))
+    if edges_only:
+        checks.refuse(jumps, file=file)
+    checks.refuse(list(checks.unreachable_offences(walked, graph=graph)), file=file)
+    return len(jumps)

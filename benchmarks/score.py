@@ -20,7 +20,7 @@ from vln.data.predictions import read_predictions
 from vln.graph import NavGraph
 from vln.metrics.intervals import Interval, mean_interval, resample
 from vln.metrics.paths import METRICS
-from vln.runs import entry_point, generator
+from vln.runs import entry_point, generator, say
 
 
 @dataclass(frozen=True)
@@ -67,9 +67,9 @@ def _run(config: Config) -> int:
     samples = {"level": 0.95, "draws": config.draws, "seed": config.seed}
     if config.json:
         result = {**summary(scored), "interval": samples, "metrics": metrics_object(interval)}
-        sys.stdout.buffer.write(orjson.dumps(result, option=orjson.OPT_INDENT_2) + b"\n")
+        say(orjson.dumps(result, option=orjson.OPT_INDENT_2).decode())
     else:
-        sys.stdout.write(as_text(scored, interval, draws=config.draws) + "\n")
+        say(as_text(scored, interval, draws=config.draws))
     return 0
 
 
@@ -109,10 +109,10 @@ def summary(scored: Scored) -> dict[str, Any]:
 
 def metrics_object(interval: Interval) -> dict[str, dict[str, float | str]]:
     """Gives the entries of `METRICS` by label: mean, ends of the interval, unit."""
-    ends = zip(METRICS, interval.estimate, interval.low, interval.high, strict=True)
+    ends = (interval.estimate.tolist(), interval.low.tolist(), interval.high.tolist())
     return {
         metric.label: {"mean": mean, "low": low, "high": high, "unit": metric.unit}
-        for metric, mean, low, high in ends
+        for metric, mean, low, high in zip(METRICS, *ends, strict=True)
     }
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -18,6 +19,8 @@ _LATEX = {
     "^": r"\textasciicircum{}",
 }
 
+_MINUS = re.compile(r"(?<![\w-])-(?=\d)")  # a hyphen before a number that is no part of a word
+
 
 @dataclass(frozen=True, slots=True)
 class Table:
@@ -30,6 +33,12 @@ class Table:
 
     header: tuple[str, ...]
     rows: Sequence[tuple[str, ...]]
+
+
+def transposed(table: Table) -> Table:
+    """Gives the table with rows and columns exchanged."""
+    header, *rows = zip(table.header, *table.rows, strict=True)
+    return Table(header, rows)
 
 
 def as_text(table: Table) -> str:
@@ -83,4 +92,5 @@ def _without_bars(row: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def _latex(cell: str) -> str:
-    return "".join(_LATEX.get(letter, letter) for letter in cell)
+    escaped = "".join(_LATEX.get(letter, letter) for letter in cell)
+    return _MINUS.sub("$-$", escaped)

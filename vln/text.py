@@ -105,7 +105,7 @@ class Vocabulary:
         """Gives `<BOS>` + word ids + `<EOS>` per text, zero padded to the longest.
 
         A longer text is cut at `max_length` and its last id becomes `<EOS>`; how many were cut is
-        logged as a warning (`num_tokens` tells which).
+        logged for debugging; whoever owns the texts says it once, from `num_tokens`.
 
         Args:
             texts: N instructions; an empty one becomes `<BOS><EOS>`.
@@ -123,7 +123,7 @@ class Vocabulary:
         cut = sum(len(row) > max_length for row in rows)
         if cut:
             message = "%d of %d texts have more than %d tokens and lose their end"
-            logger.warning(message, cut, len(rows), max_length)
+            logger.debug(message, cut, len(rows), max_length)
         for row in rows:
             if len(row) > max_length:
                 row[max_length - 1 :] = [SPECIAL.index(EOS)]

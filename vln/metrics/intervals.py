@@ -91,7 +91,12 @@ def resample(hierarchy: Hierarchy, *, draws: int, generator: np.random.Generator
         hierarchy: Scans and paths.
         draws: Samples, D.
         generator: The caller's source of randomness.
+
+    Raises:
+        BadConfig: No samples are asked for.
     """
+    if draws < 1:
+        raise BadConfig(f"{draws} bootstrap samples give no interval. Ask for 1,000 or more.")
     num_scans = hierarchy.num_scans
     times = generator.multinomial(num_scans, np.full(num_scans, 1 / num_scans), size=draws)
     weights = np.zeros((draws, hierarchy.num_paths), dtype=np.int32)

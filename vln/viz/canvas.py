@@ -146,7 +146,9 @@ def text_block(
     advance, margin = capitals * 1.9, 8
     letters = int((width - 2 * margin) / text_width(ALPHABET, height=capitals) * len(ALPHABET))
     room = int((height - margin) // advance) - bool(title)
-    rows = textwrap.wrap(" ".join(plain(words).split()), letters, max_lines=max(room, 1), placeholder=" ...")
+    rows = textwrap.wrap(
+        " ".join(plain(words).split()), letters, max_lines=max(room, 1), placeholder=" ..."
+    )
     head = textwrap.shorten(plain(title), letters, placeholder=" ...")
     for row, line in enumerate([head, *rows] if title else rows):
         corner = (margin * OVERSAMPLE, (margin + capitals + row * advance) * OVERSAMPLE)
@@ -158,7 +160,9 @@ def text_block(
 
 def plain(words: str) -> str:
     """Gives `words` in the letters that the built-in font has: accents dropped, others "?"."""
-    folded = "".join(c for c in unicodedata.normalize("NFKD", words) if not unicodedata.combining(c))
+    folded = "".join(
+        c for c in unicodedata.normalize("NFKD", words) if not unicodedata.combining(c)
+    )
     return folded.encode("ascii", "replace").decode()
 
 
@@ -173,6 +177,4 @@ def _write(
 ) -> None:
     """Writes one line from its bottom left corner; sizes in pixels of `image`."""
     left, bottom = (round(x) for x in corner)
-    cv2.putText(
-        image, plain(words), (left, bottom), FONT, height / 22, colour, weight, cv2.LINE_AA
-    )
+    cv2.putText(image, plain(words), (left, bottom), FONT, height / 22, colour, weight, cv2.LINE_AA)

@@ -1,0 +1,129 @@
+"""The feature store: one memory-mapped array per world and encoder, shared by every process.
+
+`$VLN_CACHE/features/<world>/<encoder>-<fingerprint>/` holds `values.npy` (V, 36, D) in panorama
+order and `index.json`; the index is written last, so a folder with one is whole.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import orjson
+
+from vln.data.locations import cache_root
+from vln.errors import CorruptData
+from vln.features.source import FeatureTable
+from vln.geometry import NUM_VIEWS
+from vln.graph import NavGraph
+from vln.runs import atomic
+
+SHORT = 16
+"""Hexadecimal digits of a digest that folder names show."""
+
+
+def folder_of(graph: NavGraph, *, cache: Path | None = None) -> Path:
+    """Gives where the features of a world live; the folder may not exist yet."""
+    return (cache or cache_root()) / "features" / graph.world[:SHORT]
+
+
+def write(
+    values: npt.NDArray[Any],
+    graph: NavGraph,
+    *,
+    encoder: str,
+    fingerprint: str,
+    cache: Path | None = None,
+) -> FeatureTable:
+    """Stores the features of a whole world and gives them back, memory-mapped.
+
+    Args:
+        values: (V, 36, D) float16 or float32, in the order of `graph.viewpoints`.
+        graph: The world.
+        encoder: Name of what made them.
+        fingerprint: Identity of what made them, hex.
+        cache: Root of the store; the user's cache where None.
+
+    Raises:
+        CorruptData: Wrong shape or type, or not finite.
+    """
+    folder = folder_of(graph, cache=cache) / f"{encoder}-{fingerprint[:SHORT]}"
+    expected = (len(graph.viewpoints), NUM_VIEWS)
+    if values.ndim != 3 or values.shape[:2] != expected or values.dtype.kind != "f":
+        raise CorruptData.of(
+            folder,
+            "",
+            f"features of shape {values.shape}, {values.dtype}",
+            f"Expected {expected} and a width, float16 or float32, in the graph's order.",
+        )
+    if not np.isfinite(values).all():
+        row = int(np.flatnonzero(~np.isfinite(values).all(axis=(1, 2)))[0])
+        raise CorruptData.of(
+            folder, f"viewpoint {graph.viewpoints[row]}", "not finite", "Encode it again."
+        )
+    with atomic(folder / "values.npy") as stream:
+        np.save(stream, values)
+    index = {
+        "encoder": encoder,
+        "fingerprint": fingerprint,
+        "world": graph.world,
+        "viewpoints": len(graph.viewpoints),
+        "dim": values.shape[2],
+        "dtype": str(values.dtype),
+    }
+    with atomic(folder / "index.json") as stream:
+        stream.write(orjson.dumps(index, option=orjson.OPT_INDENT_2))
+    return read(folder, graph)
+
+
+def find(
+    graph: NavGraph, *, encoder: str, fingerprint: str = "", cache: Path | None = None
+) -> FeatureTable | None:
+    """Gives stored features of an encoder, or None where there are none.
+
+    Args:
+        graph: The world.
+        encoder: Name.
+        fingerprint: Its beginning or whole; empty takes the only one there is.
+        cache: Root of the store; the user's cache where None.
+
+    Raises:
+        CorruptData: A store that cannot be used, or several that fit.
+    """
+    root = folder_of(graph, cache=cache)
+    fits = sorted(root.glob(f"{encoder}-{fingerprint[:SHORT]}*/index.json"))
+    if len(fits) > 1:
+        names = [file.parent.name for file in fits]
+        raise CorruptData.of(
+            root, "", f"several features fit {encoder!r}: {names}", "Remove all but one."
+        )
+    return read(fits[0].parent, graph) if fits else None
+
+
+def read(folder: Path, graph: NavGraph) -> FeatureTable:
+    """Gives the features in a folder of the store, memory-mapped.
+
+    Raises:
+        CorruptData: The store is damaged or belongs to another world.
+    """
+    remedy = "Remove the folder and make the features again."
+    try:
+        index = orjson.loads((folder / "index.json").read_bytes())
+        # Copy-on-write, so that torch may wrap it without complaint; nothing writes.
+        values = np.load(folder / "values.npy", mmap_mode="c", allow_pickle=False)
+    except (OSError, ValueError) as error:
+        raise CorruptData.of(folder, "", f"cannot be read ({error})", remedy) from None
+    expected = (len(graph.viewpoints), NUM_VIEWS, index.get("dim"))
+    if index.get("world") != graph.world or values.shape != expected:
+        problem = f"shape {values.shape}, world {str(index.get('world'))[:SHORT]}"
+        raise CorruptData.of(
+            folder, "", problem, f"Expected {expected}, world {graph.world[:SHORT]}. {remedy}"
+        )
+    return FeatureTable(
+        encoder=index["encoder"],
+        fingerprint=index["fingerprint"],
+        values=values,
+        row=np.arange(len(graph.viewpoints)),
+    )
