@@ -19,6 +19,8 @@ from vln.data.splits import EpisodeSet
 from vln.graph import NavGraph
 from vln.types import Pose, Trajectory
 
+_GZIP = b"\x1f\x8b"
+
 
 def write(trajectories: Iterable[Trajectory], file: Path) -> None:
     """Writes the file to upload; it appears whole or not at all."""
@@ -38,7 +40,10 @@ def validate(file: Path, *, split: EpisodeSet, graph: NavGraph) -> list[Offence]
         BadPredictions: The file is no list of trajectories.
     """
     predictions = read_predictions(file)
-    return [*nested_offences(file), *_content_offences(predictions, split=split, graph=graph)]
+    return [
+        *nested_offences(predictions, file=file),
+        *_content_offences(predictions, split=split, graph=graph),
+    ]
 
 
 def flatten(file: Path, *, out: Path) -> None:
@@ -53,16 +58,22 @@ def flatten(file: Path, *, out: Path) -> None:
     write((_trajectory(prediction) for prediction in read_predictions(file)), out)
 
 
-def nested_offences(file: Path) -> Iterator[Offence]:
-    """Gives entries that hold several viewpoints, of which the server reads the first only."""
+def nested_offences(predictions: Sequence[Prediction], *, file: Path) -> Iterator[Offence]:
+    """Gives entries that hold several viewpoints, of which the server reads the first only.
+
+    Args:
+        predictions: The file's records as read, which are flat.
+        file: The file itself, to be looked at as it is.
+    """
     raw = read_bytes(file)
-    records = parse_json(gzip.decompress(raw) if file.suffix == ".gz" else raw, file=file)
-    for record in records:
-        steps = record.get("trajectory", record.get("path"))
-        for number, step in enumerate(steps):
+    records = parse_json(gzip.decompress(raw) if raw.startswith(_GZIP) else raw, file=file)
+    for prediction, record in zip(predictions, records, strict=True):
+        if prediction.headings is not None:
+            continue
+        for number, step in enumerate(record.get("trajectory", record.get("path"))):
             if isinstance(step, list) and sum(isinstance(part, str) for part in step) != 1:
                 problem = f"entry {number} holds {len(step)} viewpoints instead of one"
-                yield Offence("nested", str(record.get("instr_id")), problem)
+                yield Offence("nested", prediction.id, problem)
 
 
 def _content_offences(

@@ -31,13 +31,13 @@ class Observer:
         legal = np.hstack([np.zeros((len(graph.neighbour), 1), dtype=np.int64), graph.neighbour])
         self._mask = (legal >= 0).astype(np.int8)
         real = graph.neighbour >= 0
-        # sin h + i cos h; times exp(i b) it is sin(h - b) + i cos(h - b), in memory order. In
-        # float64, so that rounding to float32 stays within [-1, 1].
-        turned = 1j * np.exp(-1j * graph.candidate_heading)
-        self._heading = np.where(real, turned, 0)
-        self._base = np.exp(1j * geometry.view_heading(np.arange(geometry.NUM_VIEWS)))[:, None]
-        rise = np.stack([np.sin(graph.candidate_elevation), np.cos(graph.candidate_elevation)], -1)
-        self._elevation = np.where(real[..., None], rise, 0).astype(np.float32)
+        # A pair of float32 is one complex64: sin h + i cos h times exp(i b) is
+        # sin(h - b) + i cos(h - b), the heading relative to b in one multiplication.
+        heading, elevation = graph.candidate_heading, graph.candidate_elevation
+        self._heading = np.where(real, 1j * np.exp(-1j * heading), 0).astype(np.complex64)
+        self._elevation = np.where(real, 1j * np.exp(-1j * elevation), 0).astype(np.complex64)
+        base = geometry.view_heading(np.arange(geometry.NUM_VIEWS))
+        self._turn = np.exp(1j * base).astype(np.complex64)[:, None]
         self._view_angles = geometry.view_angles()
         views = np.arange(geometry.NUM_VIEWS)
         self._agent_angles = geometry.angle_features(
@@ -72,11 +72,12 @@ class Observer:
         }
 
     def _candidate_angles(self, panorama: Ints, view: Ints) -> npt.NDArray[np.float32]:
-        relative = self._heading.take(panorama, axis=0) * self._base.take(view, axis=0)
-        angles = np.empty((*relative.shape, 4), dtype=np.float32)
-        angles[..., :2] = relative.view(np.float64).reshape(*relative.shape, 2)
-        angles[..., 2:] = self._elevation.take(panorama, axis=0)
-        return angles
+        heading = self._heading.take(panorama, axis=0)
+        angles = np.empty((*heading.shape, 2), dtype=np.complex64)
+        np.multiply(heading, self._turn.take(view, axis=0), out=angles[..., 0])
+        angles[..., 1] = self._elevation.take(panorama, axis=0)
+        numbers = angles.view(np.float32)
+        return np.clip(numbers, -1, 1, out=numbers)  # rounding may have gone 1e-7 beyond
 
 
 def blank(observation: Observation, idle: npt.NDArray[np.bool_]) -> None:

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import gymnasium
 import numpy as np
 import numpy.typing as npt
 
+from envs.batch import Teaching
 from envs.episodes import Order
 from envs.observations import Observation
 from envs.spaces import Features
-from envs.vector import RENDER_MODES, PanoramaVectorEnv, Teaching
+from envs.vector import RENDER_MODES, PanoramaVectorEnv
 from vln.data.episodes import EpisodeSet
 from vln.errors import BadConfig, EpisodeOver
 from vln.graph import NavGraph
@@ -23,7 +24,7 @@ from vln.types import Trajectory
 class PanoramaEnv(gymnasium.Env[Observation, np.int64]):
     """Follows one instruction at a time; `PanoramaVectorEnv` describes everything else."""
 
-    metadata: ClassVar[dict[str, Any]] = {"render_modes": list(RENDER_MODES), "render_fps": 2}
+    metadata = {"render_modes": list(RENDER_MODES), "render_fps": 2}  # noqa: RUF012 - as in Env
 
     def __init__(
         self,
@@ -42,7 +43,7 @@ class PanoramaEnv(gymnasium.Env[Observation, np.int64]):
         render_mode: str | None = None,
     ) -> None:
         """Takes what `PanoramaVectorEnv` takes, and raises what it raises."""
-        self.batch = PanoramaVectorEnv(
+        self.vector = PanoramaVectorEnv(
             num_envs=1,
             dataset=dataset,
             split=split,
@@ -57,8 +58,8 @@ class PanoramaEnv(gymnasium.Env[Observation, np.int64]):
             order=order,
             render_mode=render_mode,
         )
-        self.observation_space = self.batch.single_observation_space
-        self.action_space = self.batch.single_action_space
+        self.observation_space = self.vector.single_observation_space
+        self.action_space = self.vector.single_action_space
         self.render_mode = render_mode
 
     def reset(
@@ -74,19 +75,19 @@ class PanoramaEnv(gymnasium.Env[Observation, np.int64]):
             BadConfig: An option is not known or not an episode.
         """
         super().reset(seed=seed)
-        self.batch.np_random = self.np_random
+        self.vector.np_random = self.np_random
         if seed is not None:
-            self.batch.order.restart()
-        observation, info = self.batch.reset(options=self._for_batch(options or {}))
+            self.vector.order.restart()
+        observation, info = self.vector.reset(options=self._for_vector(options or {}))
         return self._only(observation), self._only_info(info)
 
-    def _for_batch(self, options: Mapping[str, Any]) -> dict[str, Any]:
+    def _for_vector(self, options: Mapping[str, Any]) -> dict[str, Any]:
         if not options:
             return {}
-        if set(options) != {"episode"} or not 0 <= options["episode"] < len(self.batch.table):
+        if set(options) != {"episode"} or not 0 <= options["episode"] < len(self.vector.table):
             raise BadConfig(
                 f"reset options are {dict(options)}; expected none, or `episode`, 0 to "
-                f"{len(self.batch.table) - 1}."
+                f"{len(self.vector.table) - 1}."
             )
         return {"episodes": np.array([options["episode"]], dtype=np.int64)}
 
@@ -97,9 +98,9 @@ class PanoramaEnv(gymnasium.Env[Observation, np.int64]):
             EpisodeOver: No episode is under way.
             IllegalAction: The action is masked here.
         """
-        if not self.batch.is_under_way(0):
+        if not self.vector.is_under_way(0):
             raise EpisodeOver("step() without an episode under way; call reset() first.")
-        observation, reward, terminated, truncated, info = self.batch.step(np.reshape(action, 1))
+        observation, reward, terminated, truncated, info = self.vector.step(np.reshape(action, 1))
         return (
             self._only(observation),
             float(reward[0]),
@@ -110,12 +111,12 @@ class PanoramaEnv(gymnasium.Env[Observation, np.int64]):
 
     def render(self) -> Any:  # noqa: ANN401 - an array or a string, as Gymnasium has it
         """Gives the map (640, 640, 3) uint8 RGB, or the choices in words; None without a mode."""
-        frames = self.batch.render()
+        frames = self.vector.render()
         return None if frames is None else frames[0]
 
     def teaching(self) -> Teaching:
-        """Gives what a teacher would say, arrays of one; for `envs.wrappers`, never for an agent."""
-        return self.batch.teaching()
+        """Gives what a teacher would say, arrays of one; never for an agent."""
+        return self.vector.teaching()
 
     def trajectory(self) -> Trajectory:
         """Gives where the agent has been since the episode began.
@@ -123,7 +124,7 @@ class PanoramaEnv(gymnasium.Env[Observation, np.int64]):
         Raises:
             EpisodeOver: Before the first reset.
         """
-        walked = self.batch.trajectories()
+        walked = self.vector.trajectories()
         if not walked:
             raise EpisodeOver("trajectory() before the first reset(); there is no episode yet.")
         return walked[0]

@@ -70,7 +70,7 @@ def picture(graph: NavGraph, scene: Scene) -> npt.NDArray[np.uint8]:
 def choices(graph: NavGraph, scene: Scene) -> str:
     """Gives the instruction, where the agent stands, and every action in words."""
     here = scene.path[-1]
-    heading = round(np.degrees(geometry.view_heading(scene.view)))
+    heading = round(np.degrees(float(geometry.view_heading(scene.view))))
     lines = [
         f"{scene.episode.id}  scan {scene.episode.start.scan}  viewpoint {graph.viewpoints[here]}",
         *textwrap.wrap(scene.episode.instruction, 96, initial_indent="  ", subsequent_indent="  "),

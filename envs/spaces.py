@@ -91,9 +91,9 @@ def observation_space(
         "instruction": spaces.Box(0, 255, (instruction_bytes,), np.uint8),
     }
     if features is not None:
-        limit = np.finfo(features.dtype).max
-        shape = (NUM_VIEWS, features.dim)
-        parts["view_features"] = spaces.Box(-limit, limit, shape, features.dtype)
+        dtype = np.dtype(features.dtype)
+        limit, shape = np.finfo(dtype).max, (NUM_VIEWS, features.dim)
+        parts["view_features"] = spaces.Box(-limit, limit, shape, dtype)
     return spaces.Dict(parts)
 
 

@@ -56,8 +56,7 @@ class ExpertActions(
 
     def step(self, action: np.int64) -> tuple[Observation, Any, bool, bool, Info]:
         """Steps, with the expert at the new place in `info`."""
-        *rest, info = self.env.step(action)
-        observation, reward, terminated, truncated = rest
+        observation, reward, terminated, truncated, info = self.env.step(action)
         return observation, reward, terminated, truncated, info | self._lesson()
 
     def _lesson(self) -> Info:

@@ -26,9 +26,9 @@ def test_no_data_folder_says_what_to_set(monkeypatch):
 
 def test_a_data_folder_that_is_none_is_named(tmp_path, monkeypatch):
     monkeypatch.setenv("VLN_DATA", str(tmp_path / "absent"))
-    with pytest.raises(MissingData, match="VLN_DATA is .*absent"):
+    with pytest.raises(MissingData, match=r"VLN_DATA is .*absent"):
         data_root()
-    with pytest.raises(MissingData, match="the given data folder is .*other"):
+    with pytest.raises(MissingData, match=r"the given data folder is .*other"):
         data_root(tmp_path / "other")
 
 

@@ -74,7 +74,7 @@ def test_what_is_written_is_read_back(tmp_path, name):
     file = tmp_path / "new" / name
     write_predictions([Trajectory("1_0", poses, stopped=True)], file)
     assert read_predictions(file) == [Prediction("1_0", ("a", "b"), (0.1, 1 / 3), (-0.5, 0.0))]
-    assert os.listdir(file.parent) == [name]
+    assert list(file.parent.iterdir()) == [file]
 
 
 def test_an_interrupted_write_leaves_the_old_file_and_nothing_else(tmp_path, monkeypatch):
@@ -88,7 +88,7 @@ def test_an_interrupted_write_leaves_the_old_file_and_nothing_else(tmp_path, mon
     with pytest.raises(OSError, match="disk full"):
         write_predictions([Trajectory("1_0", (Pose("s", "a", 0, 0),), stopped=True)], file)
     assert file.read_text() == "[]"
-    assert os.listdir(tmp_path) == ["out.json"]
+    assert list(tmp_path.iterdir()) == [file]
 
 
 def test_a_missing_file_is_named(tmp_path):

@@ -58,7 +58,7 @@ def test_a_labelled_path_of_one_viewpoint_keeps_its_reference(load, records):
 
 
 def test_an_unknown_split_suggests_the_closest(tiny_world):
-    with pytest.raises(UnknownName, match="'val_unsen'. Did you mean 'val_unseen'"):
+    with pytest.raises(UnknownName, match=r"'val_unsen'\. Did you mean 'val_unseen'"):
         tiny_world.episodes("val_unsen")
 
 

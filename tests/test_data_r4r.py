@@ -68,7 +68,7 @@ def test_the_fingerprint_is_the_r2r_files(tiny_world):
 
 
 def test_a_split_without_labels_cannot_be_joined(tiny_world):
-    with pytest.raises(BadConfig, match="'test'.*labels"):
+    with pytest.raises(BadConfig, match=r"'test'.*labels"):
         tiny_world.episodes("test", dataset="r4r")
 
 

@@ -15,9 +15,9 @@ def test_dev_houses_are_those_val_seen_never_visits():
 
 
 def test_where_val_seen_visits_every_house_the_first_by_hash_are_held_out():
-    # SHA-256 order of these names: d, a, e, b, c.
+    # SHA-256 order of these names: d, c, b, e, a; "d" alone holds less than 2 % of the episodes.
     train = episodes_in(*"a" * 500, *"b" * 500, *"c" * 500, "d", *"e" * 500)
-    assert dev_scans(train, seen=set("abcde")) == {"d", "a"}
+    assert dev_scans(train, seen=set("abcde")) == {"d", "c"}
 
 
 def test_houses_are_never_all_held_out():
@@ -60,7 +60,7 @@ def test_a_part_larger_than_the_whole_is_refused(tiny_world, size):
 
 
 def test_an_unknown_data_set_suggests_the_closest(tiny_world):
-    with pytest.raises(UnknownName, match="unknown data set 'r2'. Did you mean 'r2r'"):
+    with pytest.raises(UnknownName, match=r"unknown data set 'r2'\. Did you mean 'r2r'"):
         load_episodes("r2", "train", data=tiny_world.folder, graph=tiny_world.graph)
 
 

@@ -179,7 +179,8 @@ class _Rows:
         try:
             flat = list(chain.from_iterable(self.boxes))
             boxes = np.array(flat, np.float64).reshape(len(self.boxes), 4)
-            if np.isfinite(boxes).all() and {type(value) for value in flat} <= {int, float}:
+            has_four = set(map(len, self.boxes)) <= {4}
+            if has_four and np.isfinite(boxes).all() and set(map(type, flat)) <= {int, float}:
                 return boxes
         except (TypeError, ValueError, OverflowError):
             pass  # found and named below

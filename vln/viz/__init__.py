@@ -1,0 +1,1 @@
+"""Pictures for people: maps, and what goes on them."""

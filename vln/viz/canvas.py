@@ -66,12 +66,10 @@ class Canvas:
 
     def lines(self, places: npt.ArrayLike, colour: Colour, *, width: float = 1.0) -> None:
         """Draws n separate straight lines, (n, 2, 2) metres."""
-        strokes = self._subpixels(places)
-        if len(strokes):
-            thick = max(1, round(width * OVERSAMPLE))
-            cv2.polylines(
-                self._image, list(strokes), False, colour, thick, cv2.LINE_AA, SUBPIXEL_BITS
-            )
+        thick = max(1, round(width * OVERSAMPLE))
+        for (x0, y0), (x1, y1) in self._subpixels(places).tolist():
+            ends = (x0, y0), (x1, y1)
+            cv2.line(self._image, *ends, colour, thick, cv2.LINE_AA, SUBPIXEL_BITS)
 
     def polygon(self, places: npt.ArrayLike, colour: Colour) -> None:
         """Fills a polygon, (n, 2) metres."""
@@ -122,7 +120,8 @@ class Canvas:
 
     def _subpixels(self, places: npt.ArrayLike) -> npt.NDArray[np.int32]:
         fine = self.pixels(places) * OVERSAMPLE * 2**SUBPIXEL_BITS
-        return np.round(fine).astype(np.int32)
+        whole: npt.NDArray[np.int32] = np.round(fine).astype(np.int32)
+        return whole
 
 
 def text_width(words: str, *, height: float) -> float:
@@ -133,7 +132,9 @@ def text_width(words: str, *, height: float) -> float:
 def text_block(
     words: str, *, width: int, height: int, title: str = "", capitals: float = 9.0
 ) -> Image:
-    """Gives a (height, width, 3) strip of paper with a title and wrapped words, cut with an ellipsis.
+    """Gives a (height, width, 3) strip of paper with a title and wrapped words.
+
+    What does not fit ends in an ellipsis.
 
     Args:
         words: Set in the built-in font; letters that it lacks become "?".

@@ -260,7 +260,7 @@ def _draw_walk(sheet: Canvas, places: Floats) -> None:
 
 
 def _keep_right(moves: Floats) -> Floats:
-    """Gives (n, 2) unit offsets to the right of moves that share their edge with another, else 0."""
+    """Gives (n, 2) unit offsets to the right of moves whose edge is walked again, else 0."""
     edges = np.sort(moves.view(np.complex128)[..., 0], axis=1)
     shared = (edges[:, None] == edges[None]).all(axis=-1).sum(axis=1) > 1
     ahead = moves[:, 1] - moves[:, 0]
@@ -292,7 +292,7 @@ def _draw_candidates(sheet: Canvas, places: Floats, marks: Floats) -> None:
     labels = _spread(sheet.pixels(places), sheet.pixels(marks))
     for number, (label, place) in enumerate(zip(labels, places, strict=True), start=1):
         spot = sheet.place(label)
-        sheet.lines([[place, spot]], CANDIDATE, width=1.2)
+        sheet.lines(np.stack([place, spot])[None], CANDIDATE, width=1.2)
         sheet.disc(spot, CANDIDATE, radius=9.5, rim=PAPER)
         sheet.text(str(number), label, PAPER, height=10)
 
@@ -316,10 +316,11 @@ def _draw_scale(sheet: Canvas) -> None:
     height, width = sheet.size
     metres = max(m for m in (0.5, 1, 2, 5, 10, 20, 50) if m <= sheet.metres_per_pixel * width / 4)
     length = metres / sheet.metres_per_pixel
-    left, bottom = 18, height - 18
+    left, bottom = 18.0, height - 18.0
     bar = sheet.place([[left, bottom], [left + length, bottom]])
-    ticks = sheet.place([[[x, bottom - 5], [x, bottom]] for x in (left, left + length)])
-    sheet.polygon(sheet.place(_box(left - 6, bottom - 22, left + length + 6, bottom + 6)), PAPER)
+    right = left + length
+    ticks = sheet.place([[[x, bottom - 5.0], [x, float(bottom)]] for x in (left, right)])
+    sheet.polygon(sheet.place(_box(left - 6, bottom - 22, right + 6, bottom + 6)), PAPER)
     sheet.lines(bar[None], INK, width=1.5)
     sheet.lines(ticks, INK, width=1.5)
     sheet.text(f"{metres:g} m", (left + length / 2, bottom - 11), height=9)

@@ -1,0 +1,58 @@
+"""An agent over a whole split, every episode exactly once, and its scores."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+
+from agents.base import Agent
+from agents.follower.policy import FollowerPolicy
+from agents.rollout import play_all
+from agents.scene import Scene
+from envs.vector import PanoramaVectorEnv
+from envs.wrappers import VectorExpertActions
+from vln.data.episodes import EpisodeSet
+from vln.graph import NavGraph
+from vln.metrics.paths import PathScores, score_episodes
+from vln.types import Trajectory
+
+ROWS = 256
+"""Episodes played at once."""
+
+
+def walk(
+    agent: Agent, graph: NavGraph, episodes: EpisodeSet, *, max_steps: int = 35
+) -> list[Trajectory]:
+    """Plays every episode once and gives the trajectories in the order of the episodes.
+
+    Batches hold instructions of similar length, so little of them is padding.
+    """
+    env = VectorExpertActions(
+        PanoramaVectorEnv(
+            num_envs=min(ROWS, len(episodes)), graph=graph, episodes=episodes, max_steps=max_steps
+        )
+    )
+    length = np.array([len(episode.instruction) for episode in episodes])
+    order = np.argsort(length, kind="stable")
+    with torch.inference_mode():
+        walked = list(play_all(env, agent, order))
+    trajectories = {int(index): path for index, path in zip(order, walked, strict=True)}
+    return [trajectories[index] for index in range(len(episodes))]
+
+
+def evaluate(
+    policy: FollowerPolicy, scene: Scene, split: str, *, max_steps: int = 35
+) -> PathScores:
+    """Gives the scores of a follower's greedy walks over a split with labels."""
+    policy.model.eval()
+    policy.feedback, policy.record = "argmax", None
+    episodes = scene.episodes(split)
+    return score(walk(policy, scene.graph, episodes, max_steps=max_steps), scene.graph, episodes)
+
+
+def score(
+    trajectories: list[Trajectory], graph: NavGraph, episodes: EpisodeSet
+) -> PathScores:
+    """Gives the scores of trajectories that stand in the order of the episodes."""
+    paths = [[pose.viewpoint for pose in trajectory.poses] for trajectory in trajectories]
+    return score_episodes(graph, episodes=episodes.episodes, paths=paths)

@@ -1,0 +1,214 @@
+"""The follower as an agent: instructions and observations in, actions out, tensors kept on the way.
+
+Knows observations, never an environment. Rows whose episode has ended leave the batch; they do so
+in groups, since each departure copies the instructions' memory.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from agents.base import Ints, Turn
+from agents.follower.model import Follower, Sight, State, Unrolled
+from vln.features.source import FeatureTable
+from vln.nn.dropout import Dropout
+from vln.nn.recurrent import pack
+from vln.text import Vocabulary, decode
+
+Feedback = Literal["teacher", "sample", "argmax"]
+CODES: dict[str, int] = {"teacher": 0, "sample": 1, "argmax": 2}
+KEEP_UNTIL = 0.8
+"""Ended rows leave the tensors once fewer than this share of them still goes."""
+
+
+@dataclass
+class Record:
+    """What a rollout leaves for the loss: per step, logits and hidden states of the rows going."""
+
+    logits: list[Tensor] = field(default_factory=list)
+    hidden: list[Tensor] = field(default_factory=list)
+
+
+class FollowerPolicy:
+    """Plays episodes with a follower.
+
+    Args:
+        model: The networks; dropout follows `model.training`.
+        vocabulary: Of the instructions.
+        features: What the eyes see; None for a blind agent.
+        max_length: Words per instruction, `<BOS>` and `<EOS>` included.
+        seed: Of sampled actions and of dropout masks.
+        device: Where the networks live.
+        dtype: Of the matrix products on a CPU.
+    """
+
+    def __init__(
+        self,
+        model: Follower,
+        *,
+        vocabulary: Vocabulary,
+        features: FeatureTable | None,
+        max_length: int = 80,
+        seed: int = 0,
+        device: str = "cpu",
+        dtype: torch.dtype = torch.float32,
+    ) -> None:
+        self.model = model
+        self.vocabulary = vocabulary
+        self.max_length = max_length
+        self.dropout = Dropout(seed)
+        self.sampler = np.random.default_rng(seed)
+        self.feedback: npt.NDArray[np.int64] | Feedback = "argmax"
+        self.record: Record | None = None
+        self._device, self._dtype = device, dtype
+        self._eyes = None if features is None else _Eyes(features, device)
+        self._words: dict[bytes, Ints] = {}
+        self._unrolled: Unrolled | None = None
+        self._state: State | None = None
+        self._rows: Ints = np.zeros(0, dtype=np.int64)
+
+    def begin(self, turn: Turn) -> None:
+        """Encodes the instructions of a new batch."""
+        self.dropout.enabled = self.model.training
+        words, lengths = self._read(turn.observation["instruction"])
+        encoded = self.model.encoder(
+            torch.from_numpy(words).to(self._device),
+            pack(lengths, words.shape[1]),
+            self.dropout,
+            dtype=self._dtype,
+        )
+        self._unrolled = self.model.decoder.unroll(encoded, self.dropout, dtype=self._dtype)
+        self._state = encoded.state
+        self._rows = turn.rows
+
+    def act(self, turn: Turn) -> Ints:
+        """Gives actions by each row's feedback: the expert's, sampled, or the most likely."""
+        logits, hidden = self._decode(turn)
+        if self.record is not None:
+            self.record.logits.append(logits)
+            self.record.hidden.append(hidden)
+        return self._choose(logits, turn)
+
+    def values(self, turn: Turn) -> npt.NDArray[np.float64]:
+        """Gives (n,) the critic's estimates of what follows, one decoder step further."""
+        with torch.no_grad():
+            _, hidden = self._decode(turn)
+            return self.model.critic(hidden, self.dropout).double().cpu().numpy()
+
+    def _decode(self, turn: Turn) -> tuple[Tensor, Tensor]:
+        assert self._unrolled is not None
+        assert self._state is not None
+        self._let_go(turn.rows)
+        assert self._state is not None
+        sight = self._see(turn)
+        if len(turn.rows) == len(self._rows):
+            logits, hidden, self._state = self._unrolled.step(self._state, sight)
+            return logits, hidden
+        # Some rows have ended but not left: they take part with the sight of the first one.
+        place = np.searchsorted(turn.rows, self._rows).clip(max=len(turn.rows) - 1)
+        everyone = torch.from_numpy(place).to(self._device)
+        logits, hidden, self._state = self._unrolled.step(
+            self._state, Sight(*(part[everyone] for part in sight))
+        )
+        going = torch.from_numpy(np.flatnonzero(np.isin(self._rows, turn.rows)))
+        going = going.to(self._device)
+        return logits[going], hidden[going]
+
+    def _let_go(self, rows: Ints) -> None:
+        assert self._unrolled is not None
+        assert self._state is not None
+        if len(rows) >= KEEP_UNTIL * len(self._rows):
+            return
+        kept = torch.from_numpy(np.searchsorted(self._rows, rows)).to(self._device)
+        self._state = self._state.select(kept)
+        self._unrolled.memory = self._unrolled.memory.select(kept)
+        self._rows = rows
+
+    def _read(self, instructions: npt.NDArray[np.uint8]) -> tuple[Ints, Ints]:
+        """Gives zero-padded word ids and lengths; each instruction is tokenised only once."""
+        keys = [row.tobytes() for row in instructions]
+        new = {key: row for key, row in zip(keys, instructions, strict=True)}
+        new = {key: row for key, row in new.items() if key not in self._words}
+        if new:
+            ids, lengths = self.vocabulary.encode(
+                [decode(row) for row in new.values()], max_length=self.max_length
+            )
+            for key, row, length in zip(new, ids, lengths, strict=True):
+                self._words[key] = row[:length].copy()
+        found = [self._words[key] for key in keys]
+        lengths = np.array([len(row) for row in found])
+        words = np.zeros((len(found), int(lengths.max())), dtype=np.int64)
+        words[np.arange(words.shape[1]) < lengths[:, None]] = np.concatenate(found)
+        return words, lengths
+
+    def _see(self, turn: Turn) -> Sight:
+        def tensor(name: str) -> Tensor:
+            values: npt.NDArray[Any] = turn.observation[name]
+            return torch.from_numpy(np.ascontiguousarray(values)).to(self._device)
+
+        count = len(turn.rows)
+        views = torch.empty(count, 36, 0)
+        shown = torch.empty(count, 0, 0)
+        if self._eyes is not None:
+            views = self._eyes(turn.observation["panorama"])
+            place = tensor("candidate_view").clamp_min(0)
+            shown = views[torch.arange(count, device=self._device)[:, None], place]
+        return Sight(
+            agent_angles=tensor("agent_angles"),
+            view_angles=tensor("view_angles"),
+            candidate_angles=tensor("candidate_angles"),
+            view_features=views,
+            candidate_features=shown,
+            legal=tensor("action_mask").bool(),
+        )
+
+    def _choose(self, logits: Tensor, turn: Turn) -> Ints:
+        scores = logits.detach().float().cpu().numpy()
+        best: Ints = scores.argmax(axis=1)
+        if isinstance(self.feedback, str):
+            code = np.full(len(best), CODES[self.feedback])
+        else:
+            code = self.feedback[turn.rows]
+        if (code == CODES["sample"]).any():
+            # The largest of log-probabilities plus Gumbel noise is a sample.
+            noisy = scores + self.sampler.gumbel(size=scores.shape)
+            best = np.where(code == CODES["sample"], noisy.argmax(axis=1), best)
+        if (code == CODES["teacher"]).any():
+            assert turn.expert is not None
+            best = np.where(code == CODES["teacher"], turn.expert, best)
+        return best
+
+    def generators(self) -> dict[str, Any]:
+        """Gives the state of all random generators, for a checkpoint."""
+        return {
+            "sampler": self.sampler.bit_generator.state,
+            "dropout": self.dropout.state(),
+        }
+
+    def restore_generators(self, state: dict[str, Any]) -> None:
+        """Continues where `generators` was taken."""
+        self.sampler.bit_generator.state = state["sampler"]
+        self.dropout.restore(state["dropout"])
+
+
+class _Eyes:
+    """Looks features up on the networks' device."""
+
+    def __init__(self, features: FeatureTable, device: str) -> None:
+        self._values = torch.from_numpy(features.values)
+        if device != "cpu":
+            self._values = self._values.to(device)
+        self._row = torch.from_numpy(features.row).to(device)
+        self._device = device
+
+    def __call__(self, panorama: Ints) -> Tensor:
+        """Gives (n, 36, D) float32 features of panoramas (n,)."""
+        row = self._row[torch.from_numpy(panorama).to(self._device)]
+        found = self._values.index_select(0, row).float()
+        return found.expand(-1, 36, -1)

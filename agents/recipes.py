@@ -1,0 +1,35 @@
+"""Named training recipes: functions that give a whole configuration."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from agents.config import LearningConfig, OptimConfig, TrainConfig
+from vln.registry import Registry
+
+RECIPES: Registry[Callable[[], TrainConfig]] = Registry("recipe")
+
+
+def envdrop() -> TrainConfig:
+    """EnvDrop's first stage as published: 80,000 updates of imitation and reward."""
+    return TrainConfig()
+
+
+def imitation() -> TrainConfig:
+    """EnvDrop's follower taught by the expert alone."""
+    return TrainConfig(learning=LearningConfig(imitation_weight=1.0, reinforcement=False))
+
+
+def demo() -> TrainConfig:
+    """What `make train` runs: minutes on two cores, and already worth looking at."""
+    return TrainConfig(
+        iterations=400,
+        evaluate_every=100,
+        max_steps=15,
+        optim=OptimConfig(lr=3e-4, precision="bfloat16"),
+    )
+
+
+RECIPES.add("envdrop", envdrop)
+RECIPES.add("imitation", imitation)
+RECIPES.add("demo", demo)

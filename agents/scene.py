@@ -1,0 +1,148 @@
+"""What an agent needs around it: data, graph, eyes; and a follower put together from them."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from agents.config import TrainConfig, from_json
+from agents.follower.model import Follower, FollowerSizes
+from agents.follower.policy import FollowerPolicy
+from vln import checkpoint
+from vln.data.connectivity import load_graph
+from vln.data.episodes import EpisodeSet, load_episodes
+from vln.data.locations import data_root
+from vln.encoders import ENCODERS, World
+from vln.errors import CheckpointMismatch
+from vln.features.source import FeatureTable
+from vln.graph import NavGraph
+from vln.runs import Run, generator
+from vln.text import Vocabulary
+
+logger = logging.getLogger(__name__)
+
+DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
+CHECKPOINTS = ("best", "last")
+
+
+@dataclass(frozen=True)
+class Scene:
+    """The data of one run.
+
+    Attributes:
+        dataset: Registered name of the data set.
+        data: The world's folder.
+        graph: Its graph.
+        features: What its encoder made of it; None for a blind agent.
+    """
+
+    dataset: str
+    data: Path
+    graph: NavGraph
+    features: FeatureTable | None
+    _loaded: dict[str, EpisodeSet] = field(default_factory=dict)
+
+    @classmethod
+    def open(cls, config: TrainConfig, data: Path | None = None) -> Scene:
+        """Gives the scene of a configuration.
+
+        Raises:
+            UnknownName: No such encoder.
+            MissingData: Data or features are not there.
+            CorruptData: A file cannot be used.
+        """
+        encoder = ENCODERS[config.encoder]
+        root = data_root(data)
+        graph = load_graph(root)
+        return cls(config.env, root, graph, encoder(World(root, graph)))
+
+    def episodes(self, split: str) -> EpisodeSet:
+        """Gives the episodes of a split, loaded once."""
+        if split not in self._loaded:
+            self._loaded[split] = load_episodes(
+                self.dataset, split, data=self.data, graph=self.graph
+            )
+        return self._loaded[split]
+
+    @property
+    def fingerprint(self) -> str:
+        """Identity of the features, empty for a blind agent."""
+        return "" if self.features is None else self.features.fingerprint
+
+
+def build_policy(config: TrainConfig, scene: Scene) -> FollowerPolicy:
+    """Gives an untrained follower; its vocabulary comes from its training episodes."""
+    split = "train_fit" if config.select == "dev" else "train"
+    words = Vocabulary.build(episode.instruction for episode in scene.episodes(split))
+    return _assemble(config, scene, words)
+
+
+def load_policy(
+    folder: Path, *, which: str = "best", data: Path | None = None
+) -> tuple[FollowerPolicy, Scene, TrainConfig, dict[str, Any]]:
+    """Gives a trained follower, its scene, its configuration and its checkpoint's state.
+
+    Args:
+        folder: A run's folder.
+        which: `best` or `last`.
+        data: The world's folder; `$VLN_DATA` where None.
+
+    Raises:
+        CheckpointMismatch: No such run, or one that does not fit the data and features found.
+    """
+    config = from_json(Run.read_config(folder))
+    tensors, state = checkpoint.load(folder / f"checkpoints/{which}.safetensors")
+    scene = Scene.open(config, data)
+    if state["features"] != scene.fingerprint:
+        raise CheckpointMismatch(
+            f"{folder} was trained on features {state['features'][:16] or 'of none'}, and "
+            f"--encoder {config.encoder} now gives {scene.fingerprint[:16] or 'none'}. Point "
+            "VLN_DATA and VLN_CACHE to the ones it was trained with."
+        )
+    policy = _assemble(config, scene, Vocabulary(tuple(state["vocabulary"])))
+    weights = {k.removeprefix("model."): v for k, v in tensors.items() if k.startswith("model.")}
+    checkpoint.load_weights(policy.model, weights, source=folder)
+    policy.model.eval()
+    return policy, scene, config, state
+
+
+def _assemble(config: TrainConfig, scene: Scene, vocabulary: Vocabulary) -> FollowerPolicy:
+    sizes = FollowerSizes(
+        vocabulary=len(vocabulary),
+        features=0 if scene.features is None else scene.features.dim,
+        word=config.model.word,
+        hidden=config.model.hidden,
+        dropout=config.model.dropout,
+        feature_dropout=config.model.feature_dropout,
+    )
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(int(generator(config.seed, "weights").integers(2**31)))
+        model = Follower(sizes).to(config.device)
+    return FollowerPolicy(
+        model,
+        vocabulary=vocabulary,
+        features=scene.features,
+        max_length=config.model.max_words,
+        seed=int(generator(config.seed, "policy").integers(2**31)),
+        device=config.device,
+        dtype=DTYPES[config.optim.precision],
+    )
+
+
+def log_cut_instructions(episodes: EpisodeSet, policy: FollowerPolicy) -> None:
+    """Says how many instructions are longer than the agent reads."""
+    lengths = policy.vocabulary.num_tokens([episode.instruction for episode in episodes])
+    cut = int((lengths > policy.max_length).sum())
+    if cut:
+        logger.info(
+            "%d of %d %s instructions have more than %d words and lose their end "
+            "(--model.max-words)",
+            cut,
+            len(episodes),
+            episodes.split,
+            policy.max_length,
+        )

@@ -1,0 +1,138 @@
+"""`python -m agents.train`: trains an agent and ends with a table of its scores."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Annotated
+
+import torch
+import tyro
+
+from agents.config import TrainConfig, from_json, to_json
+from agents.evaluation import evaluate
+from agents.recipes import RECIPES
+from agents.scene import Scene, load_policy
+from agents.trainer import Trainer, run_folder
+from vln.data.episodes import DATASETS
+from vln.encoders import ENCODERS
+from vln.errors import BadConfig, UnknownName
+from vln.runs import Run, entry_point, say
+
+AGENTS = ("follower",)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Command:
+    """Trains an agent; interrupted runs go on with --resume RUN."""
+
+    config: Annotated[TrainConfig, tyro.conf.arg(name="")]
+    resume: Path | None = None
+    """Folder of a run to go on with; its saved settings are used, all others must be absent."""
+    out: Path | None = None
+    """Folder of the new run; runs/ENV-ENCODER-seedN-TIME where absent."""
+    data: Path | None = None
+    """The world's folder; VLN_DATA where absent."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs the command line."""
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    return entry_point(lambda: _run(given))
+
+
+def _run(given: list[str]) -> int:
+    command = _parse(given)
+    config = _check(command.config)
+    torch.set_num_threads(config.threads)
+    scene = Scene.open(config, command.data)
+    if command.resume is None:
+        folder = command.out or run_folder(config)
+        run = Run.create(folder, seed=config.seed, config=to_json(config))
+        trainer = Trainer(config, scene, run)
+    else:
+        run = Run(command.resume, seed=config.seed)
+        trainer = Trainer(config, scene, run)
+        trainer.resume()
+    sys.stderr.write(f"run {run.folder}\n")
+    trainer.train()
+    run.close()
+    _report(run.folder, config, command.data)
+    return 0
+
+
+def _parse(given: list[str]) -> Command:
+    """Gives the command; `--recipe NAME` sets the defaults that other flags change."""
+    given, recipe = _take(given, "--recipe")
+    _, resumed = _take(given, "--resume")
+    default = RECIPES[recipe or "envdrop"]()
+    if resumed is not None:
+        default = from_json(Run.read_config(Path(resumed)))
+    command = tyro.cli(
+        Command,
+        args=given,
+        default=Command(config=default),
+        prog="python -m agents.train",
+        description=(
+            f"{Command.__doc__} Start from --recipe {'|'.join(RECIPES)} (default envdrop)."
+        ),
+    )
+    if resumed is not None and command.config != replace(
+        default, threads=command.config.threads, iterations=command.config.iterations
+    ):
+        raise BadConfig(
+            f"--resume {resumed} goes on with that run's settings; only --threads and "
+            "--iterations may change. Leave the other flags out, or start a new run."
+        )
+    return command
+
+
+def _take(given: list[str], flag: str) -> tuple[list[str], str | None]:
+    """Gives the arguments without a flag and its value, and the value."""
+    for index, argument in enumerate(given):
+        name, _, value = argument.partition("=")
+        if name == flag:
+            if value:
+                return given[:index] + given[index + 1 :], value
+            if index + 1 == len(given):
+                raise BadConfig(f"{flag} needs a value after it.")
+            return given[:index] + given[index + 2 :], given[index + 1]
+    return given, None
+
+
+def _check(config: TrainConfig) -> TrainConfig:
+    """Gives the configuration back if every name in it is known and every setting possible."""
+    ENCODERS[config.encoder]
+    DATASETS[config.env]
+    if config.agent not in AGENTS:
+        raise UnknownName.of("agent", config.agent, AGENTS)
+    try:
+        device = torch.device(config.device)
+    except RuntimeError:
+        raise BadConfig(f"no device {config.device!r}; expected cpu, cuda or cuda:N.") from None
+    if device.type == "cuda" and not torch.cuda.is_available():
+        raise BadConfig(f"--device {config.device}, but no GPU is visible. Use --device cpu.")
+    return config
+
+
+def _report(folder: Path, config: TrainConfig, data: Path | None) -> None:
+    policy, scene, _, state = load_policy(folder, data=data)
+    say(
+        f"\n{folder}: best of {config.iterations} updates is {state['progress']['iteration']}, "
+        f"chosen by success rate on {config.select}"
+        + (" (training houses held out)" if config.select == "dev" else " (a reported split)")
+    )
+    say(f"{'split':12}{'episodes':>9}{'TL':>8}{'NE':>7}{'OSR':>7}{'SR':>7}{'SPL':>7}{'nDTW':>7}")
+    for split in dict.fromkeys((config.select, *config.evaluate)):
+        mean = evaluate(policy, scene, split, max_steps=config.max_steps).mean()
+        percent = [100 * mean[k] for k in ("oracle_success", "success", "spl", "ndtw")]
+        say(
+            f"{split:12}{len(scene.episodes(split)):>9}{mean['trajectory_length']:>8.2f}"
+            f"{mean['navigation_error']:>7.2f}" + "".join(f"{x:>7.1f}" for x in percent)
+        )
+
+
+if __name__ == "__main__":
+    sys.exit(main())
