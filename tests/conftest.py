@@ -1,10 +1,13 @@
+import gzip
+import json
 import os
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from vln.data.connectivity import load_graph
-from vln.graph import NavGraph
+from vln.graph import NavGraph, ScanViewpoints, compile_graph
 from vln.testing import TinyWorld, make_tiny_world
 
 
@@ -16,6 +19,34 @@ def tiny_world(tmp_path_factory) -> TinyWorld:
 @pytest.fixture(scope="session")
 def tiny_graph(tiny_world) -> NavGraph:
     return load_graph(tiny_world.folder)
+
+
+@pytest.fixture(scope="session")
+def make_scan():
+    """Makes a scan of viewpoints a, b, c, ... at positions, with edges such as "ab"."""
+
+    def make(positions, edges, *, scan: str = "made") -> ScanViewpoints:
+        count = len(positions)
+        pose = np.tile(np.eye(4), (count, 1, 1))
+        pose[:, :3, 3] = positions
+        adjacency = np.zeros((count, count), dtype=bool)
+        for start, end in edges:
+            a, b = ord(start) - ord("a"), ord(end) - ord("a")
+            adjacency[a, b] = adjacency[b, a] = True
+        names = tuple(chr(ord("a") + i) for i in range(count))
+        return ScanViewpoints(scan, names, np.arange(count), pose, adjacency)
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def make_graph(make_scan):
+    """Makes a graph of one made-up scan."""
+
+    def make(positions, edges) -> NavGraph:
+        return compile_graph([make_scan(positions, edges)], world="made")
+
+    return make
 
 
 def _given(variable: str) -> Path:
@@ -37,3 +68,14 @@ def golden() -> Path:
 @pytest.fixture(scope="session")
 def real_graph(real_data) -> NavGraph:
     return load_graph(real_data)
+
+
+@pytest.fixture(scope="session")
+def read_golden(golden):
+    """Reads one golden file of JSON lines."""
+
+    def read(name: str) -> list:
+        with gzip.open(golden / name) as lines:
+            return [json.loads(line) for line in lines]
+
+    return read

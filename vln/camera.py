@@ -96,6 +96,7 @@ class CameraSimulator:
     ) -> None:
         self.graph = graph
         self.settings = settings
+        self.device = device
         self._xp: Any = namespace(device)
         padded = np.maximum(graph.neighbour, 0)
         position = graph.position.astype(np.float32)
@@ -105,10 +106,12 @@ class CameraSimulator:
 
     def start(self, panorama: Array, heading: Array, elevation: Array) -> CameraStates:
         """Gives the states of cameras put down, snapped or clamped as the settings say."""
-        xp = self._xp
-        panorama = xp.asarray(panorama)
-        heading, elevation = self._settle(xp.asarray(heading), xp.asarray(elevation))
-        return CameraStates(panorama, heading, elevation, xp.zeros_like(panorama))
+        panorama = self._array(panorama, "int64")
+        turned = self._settle(self._array(heading, "float64"), self._array(elevation, "float64"))
+        return CameraStates(panorama, *turned, self._xp.zeros_like(panorama))
+
+    def _array(self, values: Array, dtype: str) -> Array:
+        return self._xp.asarray(values, dtype=getattr(self._xp, dtype), device=self.device)
 
     def act(
         self, states: CameraStates, index: Array, heading: Array, elevation: Array
@@ -124,8 +127,8 @@ class CameraSimulator:
         Raises:
             IllegalAction: An index is not in the list.
         """
-        xp = self._xp
-        index, heading, elevation = (xp.asarray(x) for x in (index, heading, elevation))
+        xp, index = self._xp, self._array(index, "int64")
+        heading, elevation = self._array(heading, "float64"), self._array(elevation, "float64")
         panorama = states.panorama
         if bool((index != 0).any()):
             panorama = self._move(states, index)
@@ -174,9 +177,7 @@ class CameraSimulator:
         moved = xp.take(self._displacement, states.panorama, axis=0)
         turn, listed = self._bearing(states.heading, moved)
         horizontal = xp.hypot(moved[..., 0], moved[..., 1])
-        rise = xp.atan2(
-            xp.astype(moved[..., 2], xp.float64), xp.astype(horizontal, xp.float64)
-        )
+        rise = xp.atan2(xp.astype(moved[..., 2], xp.float64), xp.astype(horizontal, xp.float64))
         tilt = rise - states.elevation[:, None]
         distance = xp.sqrt(moved[..., 0] ** 2 + moved[..., 1] ** 2 + moved[..., 2] ** 2)
         listed = listed & (neighbour >= 0)

@@ -26,7 +26,8 @@ TURN: Final = 2 * math.pi
 
 def heading_of(displacement: Floats) -> Floats:
     """Gives the heading of displacements (..., 3) in metres, in [0, 2 pi)."""
-    return np.mod(np.arctan2(displacement[..., 0], displacement[..., 1]), TURN)
+    heading = np.mod(np.arctan2(displacement[..., 0], displacement[..., 1]), TURN)
+    return np.where(heading < TURN, heading, 0.0)  # a negative angle next to 0 rounds to a turn
 
 
 def elevation_of(displacement: Floats) -> Floats:

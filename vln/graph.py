@@ -17,7 +17,7 @@ from scipy.sparse import csr_array
 from scipy.sparse.csgraph import dijkstra
 
 from vln import geometry
-from vln.errors import Unreachable, UnknownViewpoint
+from vln.errors import CorruptData, UnknownViewpoint, Unreachable
 
 if TYPE_CHECKING:
     import networkx
@@ -27,6 +27,9 @@ Floats = npt.NDArray[np.float64]
 
 HALF_FIELD_OF_VIEW = np.radians(40.0)
 """MatterSim lists a neighbour within this angle: its *linear* horizontal field of view, halved."""
+
+MAX_DEGREE = 127
+"""Neighbours that the tables of first hops, one byte per pair, can tell apart from none."""
 
 
 @dataclass(frozen=True)
@@ -144,9 +147,10 @@ class NavGraph:
 
     def _pair(self, start: npt.ArrayLike, end: npt.ArrayLike) -> Ints:
         start, end = np.asarray(start, dtype=np.int64), np.asarray(end, dtype=np.int64)
-        if not np.array_equal(*np.broadcast_arrays(self.scan_index[start], self.scan_index[end])):
+        if not (self.scan_index[start] == self.scan_index[end]).all():
             raise Unreachable("two panoramas lie in different scans; no walk joins them.")
-        return self.pair_base[start] + end
+        pair: Ints = self.pair_base[start] + end
+        return pair
 
     def distance(self, start: npt.ArrayLike, end: npt.ArrayLike) -> Floats:
         """Gives the metres of the shortest walk between panoramas, inf where there is none.
@@ -170,7 +174,9 @@ class NavGraph:
 
     def is_edge(self, start: npt.ArrayLike, end: npt.ArrayLike) -> npt.NDArray[np.bool_]:
         """Says of panorama pairs (broadcast) whether one step joins them."""
-        start, end = np.broadcast_arrays(start, end)
+        start, end = np.broadcast_arrays(
+            np.asarray(start, dtype=np.int64), np.asarray(end, dtype=np.int64)
+        )
         adjacent: npt.NDArray[np.bool_] = (self.neighbour[start] == end[..., None]).any(axis=-1)
         return adjacent & (end >= 0)
 
@@ -199,10 +205,12 @@ class NavGraph:
         import networkx
 
         graph: networkx.Graph[str] = networkx.Graph()
-        for panorama in self.members(scan):
+        members = self.members(scan)
+        for panorama in members:
             graph.add_node(
                 self.viewpoints[panorama], position=tuple(self.position[panorama].tolist())
             )
+        for panorama in members:
             for slot in range(int(self.degree[panorama])):
                 graph.add_edge(
                     self.viewpoints[panorama],
@@ -221,7 +229,11 @@ def compile_graph(scans: Sequence[ScanViewpoints], *, world: str) -> NavGraph:
     Args:
         scans: Scans in catalogue order.
         world: Identity of the data they came from.
+
+    Raises:
+        CorruptData: A viewpoint has more than `MAX_DEGREE` neighbours.
     """
+    _check_degrees(scans)
     sizes = np.array([len(scan.viewpoints) for scan in scans], dtype=np.int64)
     first = np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
     pose = np.concatenate([scan.pose for scan in scans]) if scans else np.zeros((0, 4, 4))
@@ -253,6 +265,19 @@ def compile_graph(scans: Sequence[ScanViewpoints], *, world: str) -> NavGraph:
     )
 
 
+def _check_degrees(scans: Sequence[ScanViewpoints]) -> None:
+    for scan in scans:
+        degree = scan.adjacency.sum(axis=1)
+        busiest = int(degree.argmax())
+        if degree[busiest] > MAX_DEGREE:
+            raise CorruptData.of(
+                f"scan {scan.scan}",
+                f"viewpoint {scan.viewpoints[busiest]}",
+                f"{degree[busiest]} neighbours, expected at most {MAX_DEGREE}",
+                "Leave the scan out, or join viewpoints that are close to each other.",
+            )
+
+
 @dataclass(frozen=True)
 class _Candidates:
     neighbour: Ints
@@ -271,7 +296,8 @@ def _candidate_tables(
     heading = geometry.heading_of(displacement)
     elevation = geometry.elevation_of(displacement)
     order = _sweep_order(source, heading, elevation)
-    source, target, heading, elevation = (x[order] for x in (source, target, heading, elevation))
+    source, target = source[order], target[order]
+    heading, elevation = heading[order], elevation[order]
     degree = np.bincount(source, minlength=len(position))
     slot = np.arange(len(source)) - np.repeat(np.cumsum(degree) - degree, degree)
     shape = (len(position), int(degree.max(initial=1)))

@@ -94,15 +94,20 @@ class Run:
         """Gives a new run and saves its configuration.
 
         Raises:
-            BadConfig: The folder already holds a run.
+            BadConfig: The folder already holds a run, or cannot be written to.
         """
         if (folder / "config.json").exists():
             raise BadConfig(
                 f"{folder} already holds a run. Go on with `--resume {folder}`, or choose another "
                 "folder with --out."
             )
-        with atomic(folder / "config.json") as stream:
-            stream.write(orjson.dumps(dict(config), option=orjson.OPT_INDENT_2))
+        try:
+            with atomic(folder / "config.json") as stream:
+                stream.write(orjson.dumps(dict(config), option=orjson.OPT_INDENT_2))
+        except OSError as error:
+            raise BadConfig(
+                f"cannot write to {folder} ({error.strerror}). Choose another folder with --out."
+            ) from None
         return cls(folder, seed=seed)
 
     @staticmethod
@@ -119,9 +124,13 @@ class Run:
                 "`python -m agents.train` wrote, such as runs/NAME."
             )
         try:
-            config: dict[str, Any] = orjson.loads(file.read_bytes())
+            config = orjson.loads(file.read_bytes())
         except orjson.JSONDecodeError as error:
             raise CheckpointMismatch(f"{file} is not JSON ({error}); start a new run.") from None
+        if not isinstance(config, dict):
+            raise CheckpointMismatch(
+                f"{file} holds a {type(config).__name__}, expected an object; start a new run."
+            )
         return config
 
     def rng(self, name: str) -> np.random.Generator:
@@ -148,10 +157,10 @@ class Run:
                 board.add_scalar(key, value, step)
 
     def history(self) -> list[dict[str, Any]]:
-        """Gives every logged object, oldest first."""
+        """Gives every logged object, oldest first; not the line that a kill cut short."""
         file = self.folder / "metrics.jsonl"
         lines = file.read_bytes().splitlines() if file.exists() else []
-        return [orjson.loads(line) for line in lines]
+        return [orjson.loads(line) for line in lines if _step_of(line) < sys.maxsize]
 
     def _board(self, step: int) -> SummaryWriter:
         if self._tensorboard is None:

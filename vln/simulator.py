@@ -101,7 +101,7 @@ class Simulator:
         Raises:
             IllegalAction: An action leads nowhere from its state.
         """
-        action = self._xp.asarray(action)
+        action = self._xp.asarray(action, device=self.device)
         if self._validate and bool(((action < 0) | (action >= self.num_actions)).any()):
             self._refuse(states, action)
         place = states.panorama * self.num_actions + action
@@ -154,4 +154,3 @@ class Simulator:
             expert=self._xp.astype(self._expert.take(pair), self._xp.int64),
             distance=self._distance.take(pair),
         )
-

@@ -15,9 +15,9 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from vln.nn.deferred import LoopLinear, LoopMemory
+from vln.nn.deferred import LoopLinear, LoopMemory, Mix, Score
 from vln.nn.dropout import Dropout
-from vln.nn.recurrent import CellUpdate, Packing, bilstm
+from vln.nn.recurrent import CellUpdate, Packing, Unpack, bilstm, largest
 
 
 
@@ -108,12 +108,11 @@ class Encoder(nn.Module):
             dtype: Of the matrix products on a CPU.
         """
         embedded = drop(self.embedding(words_BL), self.sizes.dropout)
-        context, cells = bilstm(self.lstm, embedded, packing, dtype=dtype)
+        hidden, cells = bilstm(self.lstm, embedded, packing, dtype=dtype)
         padding = words_BL == 0
-        top = context.masked_fill(padding[:, :, None], -torch.inf).amax(dim=1)
-        hidden = torch.tanh(self.to_decoder(top))
-        cell = torch.cat([cells[1], cells[0]], dim=1)
-        return Encoded(drop(context, self.sizes.dropout), padding, State(hidden, cell))
+        first = torch.tanh(self.to_decoder(largest(hidden, packing, padding)))
+        context = Unpack.apply(drop(hidden, self.sizes.dropout), packing)
+        return Encoded(context, padding, State(first, torch.cat([cells[1], cells[0]], dim=1)))
 
 
 class Decoder(nn.Module):
@@ -149,7 +148,7 @@ class Unrolled:
         def fold(weight: Tensor) -> Tensor:
             """Sums the rows that meet repeats of one angle: (..., 4 R) rows become 4."""
             kept, angles = weight.tensor_split([-sizes.angles * sizes.angle_repeats])
-            folded = angles.unflatten(0, (sizes.angle_repeats, sizes.angles)).sum(0)
+            folded = angles.view(sizes.angle_repeats, sizes.angles, -1).sum(0)
             return torch.cat([kept, folded])
 
         self._action = LoopLinear(fold(decoder.action.weight.t()).t())
@@ -183,25 +182,31 @@ class Unrolled:
     def _look(self, query: Tensor, sight: Sight) -> tuple[Tensor, Tensor]:
         """Gives the attended view: features (n, D) and angles (n, 4)."""
         asked = self._view_query(query)
-        by_features, by_angles = asked.split([self._sizes.features, self._sizes.angles], dim=1)
-        scores = torch.bmm(sight.view_angles, by_angles[:, :, None])
+        by_features, by_angles = asked.tensor_split([self._sizes.features], dim=1)
+        scores = Score.apply(by_angles, sight.view_angles)
         if not self._sizes.features:
-            share = scores.softmax(dim=1).transpose(1, 2)
-            return by_features, torch.bmm(share, sight.view_angles)[:, 0]
-        views = self._drop(sight.view_features, self._sizes.feature_dropout)
-        scores = scores + torch.bmm(views, by_features[:, :, None])
-        share = scores.softmax(dim=1).transpose(1, 2)
-        return torch.bmm(share, views)[:, 0], torch.bmm(share, sight.view_angles)[:, 0]
+            return by_features, Mix.apply(scores.softmax(dim=1), sight.view_angles)
+        views, scale = self._dropped(sight.view_features)
+        scores = scores + Score.apply(by_features * scale, views)
+        share = scores.softmax(dim=1)
+        return Mix.apply(share, views) * scale, Mix.apply(share, sight.view_angles)
 
     def _score(self, query: Tensor, sight: Sight) -> Tensor:
         asked = self._candidate_query(query)
-        by_features, by_angles = asked.split([self._sizes.features, self._sizes.angles], dim=1)
-        scores = torch.bmm(sight.candidate_angles, by_angles[:, :, None])
+        by_features, by_angles = asked.tensor_split([self._sizes.features], dim=1)
+        scores = Score.apply(by_angles, sight.candidate_angles)
         if self._sizes.features:
-            seen = self._drop(sight.candidate_features, self._sizes.feature_dropout)
-            scores = scores + torch.bmm(seen, by_features[:, :, None])
-        logits = torch.cat([torch.zeros_like(scores[:, :1]), scores], dim=1)[:, :, 0]
+            shown, scale = self._dropped(sight.candidate_features)
+            scores = scores + Score.apply(by_features * scale, shown)
+        logits = torch.cat([torch.zeros_like(scores[:, :1]), scores], dim=1)
         return logits.masked_fill(~sight.legal, -torch.inf)
+
+    def _dropped(self, features: Tensor) -> tuple[Tensor, float]:
+        """Gives features with some zeroed, and the scale still to be put on what is kept."""
+        if not self._drop.enabled or not self._sizes.feature_dropout:
+            return features, 1.0
+        mask, scale = self._drop.mask(features, self._sizes.feature_dropout)
+        return features * mask, scale
 
 
 class Critic(nn.Module):

@@ -67,7 +67,7 @@ class FollowerPolicy:
         self.feedback: npt.NDArray[np.int64] | Feedback = "argmax"
         self.record: Record | None = None
         self._device, self._dtype = device, dtype
-        self._eyes = None if features is None else _Eyes(features, device)
+        self._eyes = None if features is None else _Eyes(features, device, dtype)
         self._words: dict[bytes, Ints] = {}
         self._unrolled: Unrolled | None = None
         self._state: State | None = None
@@ -79,7 +79,7 @@ class FollowerPolicy:
         words, lengths = self._read(turn.observation["instruction"])
         encoded = self.model.encoder(
             torch.from_numpy(words).to(self._device),
-            pack(lengths, words.shape[1]),
+            pack(lengths, words.shape[1], device=self._device),
             self.dropout,
             dtype=self._dtype,
         )
@@ -127,7 +127,7 @@ class FollowerPolicy:
             return
         kept = torch.from_numpy(np.searchsorted(self._rows, rows)).to(self._device)
         self._state = self._state.select(kept)
-        self._unrolled.memory = self._unrolled.memory.select(kept)
+        self._unrolled.memory.select(kept)
         self._rows = rows
 
     def _read(self, instructions: npt.NDArray[np.uint8]) -> tuple[Ints, Ints]:
@@ -200,7 +200,8 @@ class FollowerPolicy:
 class _Eyes:
     """Looks features up on the networks' device."""
 
-    def __init__(self, features: FeatureTable, device: str) -> None:
+    def __init__(self, features: FeatureTable, device: str, dtype: torch.dtype) -> None:
+        self._dtype = dtype
         self._values = torch.from_numpy(features.values)
         if device != "cpu":
             self._values = self._values.to(device)
@@ -208,7 +209,7 @@ class _Eyes:
         self._device = device
 
     def __call__(self, panorama: Ints) -> Tensor:
-        """Gives (n, 36, D) float32 features of panoramas (n,)."""
+        """Gives (n, 36, D) features of panoramas (n,), in the type of the products."""
         row = self._row[torch.from_numpy(panorama).to(self._device)]
-        found = self._values.index_select(0, row).float()
+        found = self._values.index_select(0, row).to(self._dtype)
         return found.expand(-1, 36, -1)

@@ -7,18 +7,20 @@ error that names the file, the record and the remedy.
 from __future__ import annotations
 
 import hashlib
+import reprlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import orjson
 
+from vln.data.locations import parse_json
 from vln.errors import CorruptData, MissingData
 from vln.graph import NavGraph, ScanViewpoints, compile_graph
 
 REMEDY = "Copy the file again from Matterport3DSimulator's connectivity folder."
+UNLIST = "Or remove the scan from scans.txt."
 
 
 def load_graph(data: Path, *, scans: Sequence[str] | None = None) -> NavGraph:
@@ -39,10 +41,7 @@ def load_graph(data: Path, *, scans: Sequence[str] | None = None) -> NavGraph:
     for name in names:
         file = folder / f"{name}_connectivity.json"
         if not file.is_file():
-            raise MissingData(
-                f"no {file}, though scan {name!r} was asked for. {REMEDY} "
-                "Or remove the scan from scans.txt."
-            )
+            raise MissingData(f"no {file}, though scan {name!r} was asked for. {REMEDY} {UNLIST}")
         content = file.read_bytes()
         digest.update(name.encode() + b"\0" + content)
         read.append(parse_scan(content, scan=name, file=file))
@@ -56,7 +55,10 @@ def _listed_scans(folder: Path) -> list[str]:
             f"no {listing}. Expected a world folder that holds connectivity/scans.txt; set "
             "VLN_DATA or --data to it, or run `make train` without it to use the tiny world."
         )
-    names = listing.read_text().split()
+    try:
+        names = listing.read_text(encoding="utf-8").split()
+    except UnicodeDecodeError as error:
+        raise CorruptData.of(listing, "", f"not UTF-8 text ({error.reason})", REMEDY) from None
     if len(set(names)) < len(names):
         twice = sorted({name for name in names if names.count(name) > 1})
         raise CorruptData.of(listing, "", f"lists {twice} twice", "Remove the repeated lines.")
@@ -77,10 +79,7 @@ def parse_scan(content: bytes, *, scan: str, file: Path) -> ScanViewpoints:
         CorruptData: Not JSON, a field missing or mistyped, a pose that is not finite, an id twice,
             an edge that only one end knows.
     """
-    try:
-        records = orjson.loads(content)
-    except orjson.JSONDecodeError as error:
-        raise CorruptData.of(file, "", f"not JSON ({error}); truncated?", REMEDY) from None
+    records = parse_json(content, file=file)
     if not isinstance(records, list) or not all(isinstance(r, dict) for r in records):
         raise CorruptData.of(file, "", "expected a list of objects", REMEDY)
     ids = [_field(r, i, "image_id", str, file) for i, r in enumerate(records)]
@@ -89,6 +88,8 @@ def parse_scan(content: bytes, *, scan: str, file: Path) -> ScanViewpoints:
     )
     _check_unique(ids, file)
     keep = np.flatnonzero(included)
+    if not len(keep):
+        raise CorruptData.of(file, "", "no viewpoint is included", f"{REMEDY} {UNLIST}")
     adjacency = _flags(records, ids, file)[np.ix_(keep, keep)]
     names = tuple(ids[i] for i in keep)
     _check_edges(adjacency, names, file)
@@ -105,7 +106,10 @@ def _field(record: dict[str, Any], index: int, name: str, kind: type, file: Path
     value = record.get(name)
     if not isinstance(value, kind):
         raise CorruptData.of(
-            file, f"record {index}", f"`{name}` is {value!r}, expected {kind.__name__}", REMEDY
+            file,
+            f"record {index}",
+            f"`{name}` is {reprlib.repr(value)}, expected {kind.__name__}",
+            REMEDY,
         )
     return value
 
@@ -117,9 +121,7 @@ def _check_unique(ids: list[str], file: Path) -> None:
     raise CorruptData.of(file, f"record {index}", f"viewpoint {ids[index]} appears twice", REMEDY)
 
 
-def _flags(
-    records: list[dict[str, Any]], ids: list[str], file: Path
-) -> npt.NDArray[np.bool_]:
+def _flags(records: list[dict[str, Any]], ids: list[str], file: Path) -> npt.NDArray[np.bool_]:
     """Gives the (n, n) `unobstructed` table; `bytes` of a list of flags is its fastest reading."""
     rows = []
     for index, record in enumerate(records):

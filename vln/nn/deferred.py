@@ -10,7 +10,7 @@ Legend: n rows at one step, I inputs, O outputs; B rows, L memory slots, H memor
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -21,14 +21,14 @@ class _CollectWeight(torch.autograd.Function):
     """Identity on a weight; its backward runs after every use and sums their outer products."""
 
     @staticmethod
-    def forward(ctx: Any, weight: Tensor, uses: list[tuple[Tensor, Tensor]]) -> Tensor:  # type: ignore[override]  # noqa: ANN401
+    def forward(ctx: Any, weight: Tensor, uses: list[tuple[Tensor, Tensor]]) -> Tensor:  # noqa: ANN401
         ctx.set_materialize_grads(False)
         ctx.uses = uses
         return weight.view_as(weight)
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, _: Tensor | None) -> tuple[Tensor | None, None]:  # type: ignore[override]  # noqa: ANN401
+    def backward(ctx: Any, _: Tensor | None) -> tuple[Tensor | None, None]:  # noqa: ANN401
         if not ctx.uses:
             return None, None
         inputs, gradients = zip(*ctx.uses, strict=True)
@@ -38,7 +38,7 @@ class _CollectWeight(torch.autograd.Function):
 
 class _Product(torch.autograd.Function):
     @staticmethod
-    def forward(  # type: ignore[override]
+    def forward(
         ctx: Any,  # noqa: ANN401
         inputs: Tensor,
         weight: Tensor,
@@ -52,7 +52,7 @@ class _Product(torch.autograd.Function):
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None, None]:  # type: ignore[override]  # noqa: ANN401
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None, None]:  # noqa: ANN401
         factor, cast = ctx.saved_tensors
         gradient = gradient.to(cast.dtype)
         ctx.uses.append((factor, gradient))
@@ -83,53 +83,117 @@ class LoopLinear:
         return product
 
 
-class _CollectMemory(torch.autograd.Function):
+def scores_of(query: Tensor, slots: Tensor) -> Tensor:
+    """Gives (n, S) float32 dot products of queries (n, H) with slots (n, S, H).
+
+    torch's batched matrix-vector product is slow for float32 and fast for bfloat16.
+    """
+    if slots.dtype == torch.float32 and not slots.is_cuda:
+        return (slots * query[:, None]).sum(dim=2)
+    return torch.bmm(slots, query.to(slots.dtype)[:, :, None]).float()[:, :, 0]
+
+
+def mixed(share: Tensor, slots: Tensor) -> Tensor:
+    """Gives (n, H) float32 sums of slots (n, S, H), weighted by shares (n, S)."""
+    return torch.bmm(share.to(slots.dtype)[:, None], slots).float()[:, 0]
+
+
+class Score(torch.autograd.Function):
+    """Dot products with slots that need no gradient, such as features; see `scores_of`."""
+
     @staticmethod
-    def forward(ctx: Any, memory: Tensor, uses: list[tuple[Tensor, ...]]) -> Tensor:  # type: ignore[override]  # noqa: ANN401
+    def forward(ctx: Any, query: Tensor, slots: Tensor) -> Tensor:  # noqa: ANN401
+        """Gives (n, S) for queries (n, H) and slots (n, S, H)."""
+        ctx.save_for_backward(slots)
+        return scores_of(query, slots)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:  # noqa: ANN401
+        """Gives the gradient for the queries."""
+        (slots,) = ctx.saved_tensors
+        return mixed(gradient, slots), None
+
+
+class Mix(torch.autograd.Function):
+    """Weighted sums of slots that need no gradient; see `mixed`."""
+
+    @staticmethod
+    def forward(ctx: Any, share: Tensor, slots: Tensor) -> Tensor:  # noqa: ANN401
+        """Gives (n, H) for shares (n, S) and slots (n, S, H)."""
+        ctx.save_for_backward(slots)
+        return mixed(share, slots)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:  # noqa: ANN401
+        """Gives the gradient for the shares."""
+        (slots,) = ctx.saved_tensors
+        return scores_of(gradient, slots), None
+
+
+class _CollectMemory(torch.autograd.Function):
+    """Identity on a memory; its backward runs after every use and sums their outer products."""
+
+    @staticmethod
+    def forward(ctx: Any, memory: Tensor, uses: list[_Use]) -> Tensor:  # noqa: ANN401
+        """Gives the memory."""
         ctx.set_materialize_grads(False)
-        ctx.uses = uses
+        ctx.uses, ctx.rows = uses, len(memory)
         return memory.view_as(memory)
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, other: Tensor | None) -> tuple[Tensor | None, None]:  # type: ignore[override]  # noqa: ANN401
+    def backward(ctx: Any, _: Tensor | None) -> tuple[Tensor | None, None]:  # noqa: ANN401
+        """Gives the memory's gradient: per row, a product over all steps."""
         if not ctx.uses:
-            return other, None
-        left, right = (torch.cat(parts, dim=1) for parts in zip(*ctx.uses, strict=True))
+            return None, None
+        left, right = (
+            torch.cat([_in_place(part, use.rows, ctx.rows) for part, use in parts], dim=1)
+            for parts in (
+                [(use.left, use) for use in ctx.uses],
+                [(use.right, use) for use in ctx.uses],
+            )
+        )
         ctx.uses.clear()
-        gradient = torch.bmm(left.transpose(1, 2), right).float()
-        return gradient if other is None else gradient + other, None
+        return torch.bmm(left.transpose(1, 2), right).float(), None
+
+
+class _Use(NamedTuple):
+    """One step's factors (n, 2, L) and (n, 2, H) of the memory's gradient, and its n rows."""
+
+    left: Tensor
+    right: Tensor
+    rows: Tensor | None
+
+
+def _in_place(values: Tensor, rows: Tensor | None, count: int) -> Tensor:
+    """Gives values of some rows among zeros for all."""
+    if rows is None:
+        return values
+    return values.new_zeros(count, *values.shape[1:]).index_copy_(0, rows, values)
 
 
 class _Attend(torch.autograd.Function):
     @staticmethod
-    def forward(  # type: ignore[override]
-        ctx: Any,  # noqa: ANN401
-        query: Tensor,
-        memory: Tensor,
-        cast: Tensor,
-        blocked: Tensor,
-        uses: list[tuple[Tensor, ...]],
-    ) -> Tensor:
-        asked = query.to(cast.dtype)[:, None]
-        scores = torch.bmm(asked, cast.transpose(1, 2)).float()
-        share = scores.masked_fill_(blocked[:, None], -torch.inf).softmax(dim=-1)
-        ctx.save_for_backward(asked, cast, share)
-        ctx.uses = uses
-        return torch.bmm(share.to(cast.dtype), cast).float()[:, 0]
+    def forward(ctx: Any, query: Tensor, _: Tensor, memory: LoopMemory) -> Tensor:  # noqa: ANN401
+        cast = memory.cast
+        scores = scores_of(query, cast).masked_fill_(memory.blocked, -torch.inf)
+        share = scores.softmax(dim=1)
+        ctx.save_for_backward(query.to(cast.dtype), cast, share)
+        ctx.uses, ctx.rows = memory.uses, memory.rows
+        return mixed(share, cast)
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:  # type: ignore[override]  # noqa: ANN401
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None]:  # noqa: ANN401
         asked, cast, share = ctx.saved_tensors
-        gradient = gradient.to(cast.dtype)[:, None]
-        d_share = torch.bmm(gradient, cast.transpose(1, 2)).float()
-        d_scores = share * (d_share - (d_share * share).sum(dim=-1, keepdim=True))
-        d_scores = d_scores.to(cast.dtype)
-        ctx.uses.append(
-            (torch.cat([share.to(cast.dtype), d_scores], 1), torch.cat([gradient, asked], 1))
-        )
-        return torch.bmm(d_scores, cast).float()[:, 0], None, None, None, None
+        d_share = scores_of(gradient, cast)
+        d_scores = share * (d_share - (d_share * share).sum(dim=1, keepdim=True))
+        left = torch.stack([share, d_scores], dim=1).to(cast.dtype)
+        right = torch.stack([gradient.to(cast.dtype), asked], dim=1)
+        ctx.uses.append(_Use(left, right, ctx.rows))
+        return mixed(d_scores, cast), None, None
 
 
 class LoopMemory:
@@ -144,20 +208,19 @@ class LoopMemory:
     def __init__(
         self, memory: Tensor, blocked: Tensor, *, dtype: torch.dtype = torch.float32
     ) -> None:
-        self._uses: list[tuple[Tensor, ...]] = []
-        self._tracked = memory.requires_grad and torch.is_grad_enabled()
-        self._memory = _CollectMemory.apply(memory, self._uses) if self._tracked else memory
-        self._cast = memory.detach().to(dtype)
-        self._blocked = blocked
-        self._dtype = dtype
+        self.uses: list[_Use] = []
+        tracked = memory.requires_grad and torch.is_grad_enabled()
+        self.tracked = _CollectMemory.apply(memory, self.uses) if tracked else memory
+        self.cast = memory.detach().to(dtype)
+        self.blocked = blocked
+        self.rows: Tensor | None = None
 
     def attend(self, query: Tensor) -> Tensor:
-        """Gives the attended memory (B, H) float32 for queries (B, H): softmax(q . m) m."""
-        attended: Tensor = _Attend.apply(
-            query, self._memory, self._cast, self._blocked, self._uses
-        )
+        """Gives the attended memory (n, H) float32 for queries (n, H): softmax(q . m) m."""
+        attended: Tensor = _Attend.apply(query, self.tracked, self)
         return attended
 
-    def select(self, rows: Tensor) -> LoopMemory:
-        """Gives the memory of fewer rows, for a batch from which ended episodes have left."""
-        return LoopMemory(self._memory[rows], self._blocked[rows], dtype=self._dtype)
+    def select(self, kept: Tensor) -> None:
+        """Keeps fewer rows, for a batch from which ended episodes have left."""
+        self.cast, self.blocked = self.cast[kept], self.blocked[kept]
+        self.rows = kept if self.rows is None else self.rows[kept]

@@ -1,0 +1,146 @@
+"""Who plays: a trained run or a scripted agent, put together from what a command line names.
+
+Knows no scores and no file format.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+
+import agents.scripted  # noqa: F401 - registers its agents
+from agents.base import SCRIPTED, Agent
+from agents.evaluation import walk
+from agents.scene import load_policy
+from benchmarks.score import load_split
+from vln.data.episodes import EpisodeSet, load_episodes
+from vln.data.predictions import Prediction
+from vln.errors import BadConfig
+from vln.graph import NavGraph
+from vln.types import Trajectory
+
+MAX_STEPS = 35
+"""Actions of a scripted agent; none of ours takes as many."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Choice:
+    """What commands ask that let an agent play."""
+
+    split: str
+    """Split to play, such as val_unseen."""
+    run: Path | None = None
+    """Folder of a run that `python -m agents.train` wrote; or --agent."""
+    agent: str | None = None
+    """A scripted agent: random, straight, stop, shortest; needs --env."""
+    env: str | None = None
+    """Data set: r2r, r4r. A run's own where absent."""
+    checkpoint: Literal["best", "last"] = "best"
+    """Which weights of the run."""
+    seed: int = 0
+    """Seed of a scripted agent, and of the bootstrap where there is one."""
+    data: Path | None = None
+    """Data folder; without it VLN_DATA."""
+    threads: int = 1
+    """Threads of matrix products on a CPU."""
+
+
+@dataclass(frozen=True, eq=False)
+class Player:
+    """An agent and the episodes it is to play.
+
+    Attributes:
+        title: One line that says who it is.
+        agent: The agent.
+        graph: Where it walks.
+        episodes: What it is asked.
+        max_steps: Actions per episode.
+        about: The same as `title` for programs: what it takes to play the same again.
+    """
+
+    title: str
+    agent: Agent
+    graph: NavGraph
+    episodes: EpisodeSet
+    max_steps: int
+    about: Mapping[str, Any]
+
+    def play(self) -> list[Trajectory]:
+        """Gives one trajectory per episode, in the order of the episodes."""
+        return walk(self.agent, self.graph, self.episodes, max_steps=self.max_steps)
+
+
+def open_player(choice: Choice) -> Player:
+    """Gives the player that a command line names.
+
+    Raises:
+        BadConfig: Not exactly one of run and agent, or an agent without a data set.
+        UnknownName: No such agent, data set or split.
+        CheckpointMismatch: No such run, or its data and features are not those found now.
+    """
+    if (choice.run is None) == (choice.agent is None):
+        raise BadConfig("name who plays: either --run RUN, or --agent NAME with --env.")
+    torch.set_num_threads(choice.threads)
+    if choice.run is not None:
+        return _trained(choice, choice.run)
+    assert choice.agent is not None
+    if choice.env is None:
+        raise BadConfig(f"--agent {choice.agent} needs --env, the data set it is to play.")
+    graph, episodes = load_split(choice.env, choice.split, data=choice.data)
+    return scripted(choice.agent, graph=graph, episodes=episodes, seed=choice.seed)
+
+
+def scripted(name: str, *, graph: NavGraph, episodes: EpisodeSet, seed: int) -> Player:
+    """Gives a scripted player.
+
+    Raises:
+        UnknownName: No such scripted agent.
+    """
+    agent = SCRIPTED[name](seed)
+    about = {"agent": name, "seed": seed, "max_steps": MAX_STEPS, "world": graph.world}
+    return Player(f"agent {name}, seed {seed}", agent, graph, episodes, MAX_STEPS, about)
+
+
+def _trained(choice: Choice, folder: Path) -> Player:
+    policy, scene, config, state = load_policy(folder, which=choice.checkpoint, data=choice.data)
+    env = choice.env or scene.dataset
+    episodes = load_episodes(env, choice.split, data=scene.data, graph=scene.graph)
+    iteration = state["progress"]["iteration"]
+    chosen = "" if choice.checkpoint == "last" else f", {_selection(config.select)}"
+    title = f"run {folder}, {choice.checkpoint} checkpoint after {iteration:,} updates{chosen}"
+    about = {
+        "run": str(folder),
+        "agent": config.agent,
+        "encoder": config.encoder,
+        "seed": config.seed,
+        "checkpoint": choice.checkpoint,
+        "iteration": iteration,
+        "select": config.select,
+        "features": scene.fingerprint,
+        "trained_on": config.env,
+        "max_steps": config.max_steps,
+        "world": scene.graph.world,
+    }
+    return Player(title, policy, scene.graph, episodes, config.max_steps, about)
+
+
+def _selection(split: str) -> str:
+    kind = "training houses held out" if split == "dev" else "a reported split: optimistic there"
+    return f"chosen by success rate on {split} ({kind})"
+
+
+def as_predictions(trajectories: Sequence[Trajectory]) -> list[Prediction]:
+    """Gives trajectories as the scorer reads them from a file."""
+    return [
+        Prediction(
+            id=trajectory.episode_id,
+            viewpoints=tuple(pose.viewpoint for pose in trajectory.poses),
+            headings=tuple(pose.heading for pose in trajectory.poses),
+            elevations=tuple(pose.elevation for pose in trajectory.poses),
+        )
+        for trajectory in trajectories
+    ]
