@@ -15,6 +15,7 @@ from vln.data.episodes import EpisodeSet
 from vln.graph import NavGraph
 from vln.metrics.paths import PathScores, score_episodes
 from vln.types import Trajectory
+from vln.viz.maps import Walk
 
 ROWS = 256
 """Episodes played at once."""
@@ -50,9 +51,30 @@ def evaluate(
     return score(walk(policy, scene.graph, episodes, max_steps=max_steps), scene.graph, episodes)
 
 
-def score(
-    trajectories: list[Trajectory], graph: NavGraph, episodes: EpisodeSet
-) -> PathScores:
+def score(trajectories: list[Trajectory], graph: NavGraph, episodes: EpisodeSet) -> PathScores:
     """Gives the scores of trajectories that stand in the order of the episodes."""
     paths = [[pose.viewpoint for pose in trajectory.poses] for trajectory in trajectories]
     return score_episodes(graph, episodes=episodes.episodes, paths=paths)
+
+
+def sample_walks(
+    trajectories: list[Trajectory], graph: NavGraph, episodes: EpisodeSet, *, count: int = 6
+) -> list[Walk]:
+    """Gives pictures-to-be of a few episodes, spread evenly over the split."""
+    scores = score(trajectories, graph, episodes)
+    chosen = np.unique(np.linspace(0, len(episodes) - 1, count).astype(np.int64))
+    walks = []
+    for index in chosen.tolist():
+        episode, scan = episodes.episodes[index], episodes.episodes[index].start.scan
+        arrived = "arrived" if scores.success[index] else "missed"
+        distance = scores.navigation_error[index]
+        path = graph.indices(scan, [pose.viewpoint for pose in trajectories[index].poses])
+        walks.append(
+            Walk(
+                path=tuple(path.tolist()),
+                reference=tuple(graph.indices(scan, episode.reference or ()).tolist()),
+                title=f"{episode.id}: {arrived}, {distance:.1f} m from the goal",
+                caption=episode.instruction,
+            )
+        )
+    return walks

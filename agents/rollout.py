@@ -72,8 +72,10 @@ def play(env: Environment, agent: Agent, episodes: Ints) -> Rollout:
         observation, reward, terminated, truncated, info = env.step(actions)
         steps.append(Step(turn.rows, action, turn.expert, reward[turn.rows]))
         active &= ~(terminated | truncated)
-    trajectories = env.unwrapped.trajectories()[: len(episodes)]
-    return Rollout(steps, _turn(observation, info, truncated & (chosen >= 0)), trajectories)
+    inner = env.unwrapped
+    assert isinstance(inner, PanoramaVectorEnv)
+    cut = _turn(observation, info, truncated & (chosen >= 0))
+    return Rollout(steps, cut, inner.trajectories())
 
 
 def play_all(env: Environment, agent: Agent, order: Ints) -> Iterator[Trajectory]:

@@ -12,14 +12,16 @@ import torch
 import tyro
 
 from agents.config import TrainConfig, from_json, to_json
-from agents.evaluation import evaluate
+from agents.evaluation import sample_walks, score, walk
 from agents.recipes import RECIPES
 from agents.scene import Scene, load_policy
 from agents.trainer import Trainer, run_folder
+from vln import worlds
 from vln.data.episodes import DATASETS
 from vln.encoders import ENCODERS
 from vln.errors import BadConfig, UnknownName
 from vln.runs import Run, entry_point, say
+from vln.viz.maps import draw_paths, write_png
 
 AGENTS = ("follower",)
 
@@ -35,6 +37,8 @@ class Command:
     """Folder of the new run; runs/ENV-ENCODER-seedN-TIME where absent."""
     data: Path | None = None
     """The world's folder; VLN_DATA where absent."""
+    or_tiny: bool = False
+    """Where there is no such folder, makes and uses the tiny world, and says so."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -47,7 +51,8 @@ def _run(given: list[str]) -> int:
     command = _parse(given)
     config = _check(command.config)
     torch.set_num_threads(config.threads)
-    scene = Scene.open(config, command.data)
+    data = worlds.given_or_tiny(command.data) if command.or_tiny else command.data
+    scene = Scene.open(config, data)
     if command.resume is None:
         folder = command.out or run_folder(config)
         run = Run.create(folder, seed=config.seed, config=to_json(config))
@@ -59,7 +64,7 @@ def _run(given: list[str]) -> int:
     sys.stderr.write(f"run {run.folder}\n")
     trainer.train()
     run.close()
-    _report(run.folder, config, command.data)
+    _report(run.folder, config, data)
     return 0
 
 
@@ -118,20 +123,26 @@ def _check(config: TrainConfig) -> TrainConfig:
 
 
 def _report(folder: Path, config: TrainConfig, data: Path | None) -> None:
+    """Prints the best checkpoint's scores and draws some of its walks."""
     policy, scene, _, state = load_policy(folder, data=data)
     say(
-        f"\n{folder}: best of {config.iterations} updates is {state['progress']['iteration']}, "
-        f"chosen by success rate on {config.select}"
-        + (" (training houses held out)" if config.select == "dev" else " (a reported split)")
+        f"\n{folder}: the best of {config.iterations} updates is "
+        f"{state['progress']['iteration']}, chosen by success rate on {config.select} "
+        + ("(training houses held out)" if config.select == "dev" else "(a reported split)")
     )
     say(f"{'split':12}{'episodes':>9}{'TL':>8}{'NE':>7}{'OSR':>7}{'SR':>7}{'SPL':>7}{'nDTW':>7}")
     for split in dict.fromkeys((config.select, *config.evaluate)):
-        mean = evaluate(policy, scene, split, max_steps=config.max_steps).mean()
+        episodes = scene.episodes(split)
+        walked = walk(policy, scene.graph, episodes, max_steps=config.max_steps)
+        mean = score(walked, scene.graph, episodes).mean()
         percent = [100 * mean[k] for k in ("oracle_success", "success", "spl", "ndtw")]
         say(
-            f"{split:12}{len(scene.episodes(split)):>9}{mean['trajectory_length']:>8.2f}"
+            f"{split:12}{len(episodes):>9}{mean['trajectory_length']:>8.2f}"
             f"{mean['navigation_error']:>7.2f}" + "".join(f"{x:>7.1f}" for x in percent)
         )
+        picture = folder / f"walks_{split}.png"
+        write_png(draw_paths(scene.graph, sample_walks(walked, scene.graph, episodes)), picture)
+    say(f"walks drawn: {folder}/walks_*.png; curves: tensorboard --logdir {folder}")
 
 
 if __name__ == "__main__":

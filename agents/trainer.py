@@ -19,12 +19,12 @@ from tqdm import tqdm
 
 from agents.base import Ints
 from agents.config import TrainConfig
+from agents.evaluation import evaluate
 from agents.follower import losses
 from agents.follower.model import Follower
-from agents.follower.policy import CODES, FollowerPolicy, Record
-from agents.evaluation import evaluate
-from agents.scene import Scene, build_policy, log_cut_instructions
+from agents.follower.policy import CODES, Record
 from agents.rollout import Rollout, play
+from agents.scene import Scene, build_policy, log_cut_instructions
 from envs.vector import PanoramaVectorEnv
 from envs.wrappers import VectorExpertActions
 from vln import checkpoint
@@ -195,8 +195,12 @@ class Trainer:
         """Gives the next episodes: one shuffle per epoch, in slices that wrap at its end."""
         places = self.progress.drawn + np.arange(count)
         self.progress.drawn += count
-        return np.array([self._order_of(epoch)[i] for epoch, i in zip(
-            *np.divmod(places, self._num_episodes), strict=True)])
+        return np.array(
+            [
+                self._order_of(epoch)[i]
+                for epoch, i in zip(*np.divmod(places, self._num_episodes), strict=True)
+            ]
+        )
 
     def _order_of(self, epoch: int) -> Ints:
         if epoch != self._epoch:

@@ -1,0 +1,1 @@
+"""Scores, leaderboards and side-by-side measurements: the numbers that people compare."""

@@ -13,10 +13,10 @@ import numpy.typing as npt
 from envs.batch import Teaching
 from envs.episodes import Order
 from envs.observations import Observation
-from envs.spaces import Features
 from envs.vector import RENDER_MODES, PanoramaVectorEnv
 from vln.data.episodes import EpisodeSet
 from vln.errors import BadConfig, EpisodeOver
+from vln.features.source import FeatureSource
 from vln.graph import NavGraph
 from vln.types import Trajectory
 
@@ -36,7 +36,7 @@ class PanoramaEnv(gymnasium.Env[Observation, np.int64]):
         episodes: EpisodeSet | None = None,
         instruction_bytes: int | None = None,
         action: str = "local",
-        features: Features | None = None,
+        features: FeatureSource | None = None,
         pixels: bool = False,
         max_steps: int = 35,
         order: Order = "shuffled",

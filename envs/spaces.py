@@ -5,33 +5,18 @@ Legend: V viewpoints of all scans, K candidates at most, N bytes of the longest 
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from gymnasium import spaces
 from gymnasium.vector.utils import batch_space
 
+from vln.features.source import FeatureSource
 from vln.geometry import NUM_VIEWS
 from vln.graph import NavGraph
 
 Mask = npt.NDArray[Any]
-
-
-class Features(Protocol):
-    """What an environment asks of features: all views of a panorama at once.
-
-    Attributes:
-        dim: D, numbers per view.
-        dtype: float16 or float32.
-    """
-
-    dim: int
-    dtype: npt.DTypeLike
-
-    def gather(self, panorama: npt.NDArray[np.int64]) -> npt.NDArray[Any]:
-        """Gives a fresh (B, 36, D) array for panoramas (B,) int64."""
-        ...
 
 
 class Choices(spaces.Discrete[np.int64]):
@@ -65,7 +50,11 @@ def _batch_choices(space: Choices, n: int = 1) -> BatchedChoices:
 
 
 def observation_space(
-    graph: NavGraph, *, instruction_bytes: int, max_steps: int, features: Features | None = None
+    graph: NavGraph,
+    *,
+    instruction_bytes: int,
+    max_steps: int,
+    features: FeatureSource | None = None,
 ) -> spaces.Dict:
     """Gives the space of one environment's observations.
 

@@ -19,11 +19,12 @@ from envs import scenes
 from envs.batch import EpisodeBatch, Teaching
 from envs.episodes import EpisodeOrder, EpisodeTable, Order, instruction_width
 from envs.observations import Observation, Observer, blank
-from envs.spaces import Features, action_space, observation_space
+from envs.spaces import action_space, observation_space
 from vln.data.connectivity import load_graph
 from vln.data.episodes import EpisodeSet, load_episodes
 from vln.data.locations import data_root
 from vln.errors import BadConfig, EpisodeOver, UnknownName
+from vln.features.source import FeatureSource
 from vln.graph import NavGraph
 from vln.types import Trajectory
 
@@ -66,7 +67,7 @@ class PanoramaVectorEnv(VectorEnv[Observation, Ints, npt.NDArray[Any]]):
         episodes: EpisodeSet | None = None,
         instruction_bytes: int | None = None,
         action: str = "local",
-        features: Features | None = None,
+        features: FeatureSource | None = None,
         pixels: bool = False,
         max_steps: int = 35,
         order: Order = "shuffled",

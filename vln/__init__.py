@@ -1,0 +1,1 @@
+"""The shared ground of the toolkit: graph, simulator, data, features, metrics, networks."""

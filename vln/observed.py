@@ -143,4 +143,5 @@ class ObservedGraph:
                 f"row {row}: panorama {int(panorama[missing[0]])} has not been seen in this "
                 f"episode; expected one of {self.seen[row, : self.num_seen[row]].tolist()}."
             )
-        return match.argmax(axis=1).astype(np.int64)
+        found: Ints = match.argmax(axis=1)
+        return found

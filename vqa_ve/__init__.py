@@ -1,0 +1,1 @@
+"""Visual question answering and visual entailment: not built yet."""

@@ -1,0 +1,1 @@
+"""The EnvDrop follower: networks, losses, and the agent made of them."""

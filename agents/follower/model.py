@@ -20,7 +20,6 @@ from vln.nn.dropout import Dropout
 from vln.nn.recurrent import CellUpdate, Packing, Unpack, bilstm, largest
 
 
-
 @dataclass(frozen=True, kw_only=True)
 class FollowerSizes:
     """Widths of the follower; defaults are EnvDrop's.
@@ -221,7 +220,8 @@ class Critic(nn.Module):
     def forward(self, hidden: Tensor, drop: Dropout) -> Tensor:
         """Gives values (n,) for hidden states (n, H)."""
         inner = drop(torch.relu(self.hidden(hidden)), self.sizes.dropout)
-        return self.value(inner)[:, 0]
+        value: Tensor = self.value(inner)[:, 0]
+        return value
 
 
 class Follower(nn.Module):

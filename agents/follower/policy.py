@@ -99,7 +99,8 @@ class FollowerPolicy:
         """Gives (n,) the critic's estimates of what follows, one decoder step further."""
         with torch.no_grad():
             _, hidden = self._decode(turn)
-            return self.model.critic(hidden, self.dropout).double().cpu().numpy()
+            values: Tensor = self.model.critic(hidden, self.dropout)
+        return values.double().cpu().numpy().astype(np.float64)
 
     def _decode(self, turn: Turn) -> tuple[Tensor, Tensor]:
         assert self._unrolled is not None
@@ -133,8 +134,8 @@ class FollowerPolicy:
     def _read(self, instructions: npt.NDArray[np.uint8]) -> tuple[Ints, Ints]:
         """Gives zero-padded word ids and lengths; each instruction is tokenised only once."""
         keys = [row.tobytes() for row in instructions]
-        new = {key: row for key, row in zip(keys, instructions, strict=True)}
-        new = {key: row for key, row in new.items() if key not in self._words}
+        pairs = zip(keys, instructions, strict=True)
+        new = {key: row for key, row in pairs if key not in self._words}
         if new:
             ids, lengths = self.vocabulary.encode(
                 [decode(row) for row in new.values()], max_length=self.max_length

@@ -45,11 +45,8 @@ def _cpu_name() -> str:
     file = Path("/proc/cpuinfo")
     if not file.exists():
         return platform.processor() or platform.machine()
-    facts = dict(
-        (part.strip() for part in line.split(":", 1))
-        for line in file.read_text().splitlines()
-        if ":" in line
-    )
+    lines = [line.partition(":") for line in file.read_text().splitlines()]
+    facts = {name.strip(): value.strip() for name, _, value in lines}
     return f"{facts.get('model name', '?')} (family {facts.get('cpu family', '?')}, model " + (
         f"{facts.get('model', '?')})"
     )

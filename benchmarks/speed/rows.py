@@ -102,7 +102,12 @@ class Row:
 
 
 def seconds_row(
-    group: str, name: str, timing: Timing, *, per: float = 1, **rest: Any  # noqa: ANN401
+    group: str,
+    name: str,
+    timing: Timing,
+    *,
+    per: float = 1,
+    **rest: Any,  # noqa: ANN401
 ) -> Row:
     """Gives the seconds that one of `per` equal parts of the work takes.
 
@@ -117,7 +122,13 @@ def seconds_row(
 
 
 def rate_row(
-    group: str, name: str, timing: Timing, *, count: float, unit: str, **rest: Any  # noqa: ANN401
+    group: str,
+    name: str,
+    timing: Timing,
+    *,
+    count: float,
+    unit: str,
+    **rest: Any,  # noqa: ANN401
 ) -> Row:
     """Gives how many of `count` equal things the work does per second.
 

@@ -1,0 +1,1 @@
+"""Loaders: every data set is opened here and nowhere else."""

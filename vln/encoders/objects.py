@@ -42,9 +42,7 @@ def object_features(world: World) -> FeatureTable:
     for part in (seen.panorama, seen.view, seen.name, seen.area):
         digest.update(np.ascontiguousarray(part).tobytes())
     fingerprint = digest.hexdigest()
-    found = store.find(
-        world.graph, encoder="objects", fingerprint=fingerprint, cache=world.cache
-    )
+    found = store.find(world.graph, encoder="objects", fingerprint=fingerprint, cache=world.cache)
     if found is not None:
         return found
     values = _multi_hot(seen, names, len(world.graph.viewpoints))
@@ -91,9 +89,7 @@ def training_names(seen: ObjectViews, world: World) -> tuple[str, ...]:
     inside = np.isin(scan, scans)
     pairs = np.unique(np.stack([seen.name[inside], scan[inside]]), axis=1)
     spread = np.bincount(pairs[0], minlength=len(seen.names))
-    return tuple(
-        name for name, count in zip(seen.names, spread, strict=True) if count >= MIN_SCANS
-    )
+    return tuple(name for name, count in zip(seen.names, spread, strict=True) if count >= MIN_SCANS)
 
 
 def _multi_hot(

@@ -1,0 +1,1 @@
+"""Features by name: the store and what agents gather from."""

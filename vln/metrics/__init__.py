@@ -1,0 +1,1 @@
+"""Path scores and their intervals, as pure functions of arrays."""

@@ -1,0 +1,1 @@
+"""Blocks of networks shared by agents, pre-training and image-text tasks."""

@@ -40,8 +40,8 @@ class Dropout:
             if self._device_rng is None:
                 self._device_rng = torch.Generator(values.device).manual_seed(self._seed)
             noise = torch.empty_like(values, dtype=torch.float32)
-            kept = noise.uniform_(generator=self._device_rng) >= probability
-            return kept.view(torch.uint8), 1 / (1 - probability)
+            noise.uniform_(generator=self._device_rng)
+            return (noise >= probability).view(torch.uint8), 1 / (1 - probability)
         threshold = round((1 - probability) * 256)
         count = values.numel()
         words = self._rng.integers(

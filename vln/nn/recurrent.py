@@ -11,6 +11,7 @@ leading 2 is the direction. Gates stand in torch's order: input, forget, cell, o
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 from typing import Any
 
@@ -160,7 +161,7 @@ def _shifted(values: Tensor, sizes: list[int]) -> Tensor:
     """Gives each packed token the value of its sequence's previous token, zeros at the first."""
     past = torch.zeros_like(values)
     end = sizes[0]
-    for previous, size in zip(sizes, sizes[1:], strict=False):
+    for previous, size in itertools.pairwise(sizes):
         past[:, end : end + size] = values[:, end - previous : end - previous + size]
         end += size
     return past

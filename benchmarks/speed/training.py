@@ -1,0 +1,201 @@
+"""Speed of a follower's updates: seconds, arithmetic reached, time outside the network."""
+
+from __future__ import annotations
+
+import statistics
+import time
+from dataclasses import dataclass
+from unittest import mock
+
+import numpy as np
+import numpy.typing as npt
+
+import agents.trainer
+from agents.base import Agent, Ints, Turn
+from agents.rollout import Environment, Rollout, play
+from agents.trainer import Trainer
+from benchmarks.speed.flops import Amount, update_flops
+from benchmarks.speed.machine import matrix_rates
+from benchmarks.speed.rows import Row, Timing, seconds_row
+from benchmarks.speed.setting import BLIND, Setting
+
+BATCH = 64
+PRECISIONS = ("float32", "bfloat16")
+ENVDROP_IMITATION = {512: 0.94, 1024: 1.30, 2048: 1.91}
+"""Seconds of an imitation iteration, by features per view."""
+ENVDROP_CALL = {512: 0.12, 1024: 0.14, 2048: 0.22}
+"""Seconds per decoder call of an iteration with imitation and reward."""
+
+
+@dataclass
+class Heard:
+    """What one update did, and how long its parts took.
+
+    Attributes:
+        amount: Of arithmetic.
+        calls: Decoder calls that we made to play.
+        envdrop_calls: Those that EnvDrop makes for the same trajectories: it plays the imitated
+            batch and the sampled one after another, each until its last row has ended, and then
+            once more to estimate what follows.
+        rollout: Seconds in the rollout.
+        agent: Seconds of those inside the agent.
+    """
+
+    amount: Amount
+    calls: int
+    envdrop_calls: int
+    rollout: float
+    agent: float
+
+
+class Stopwatch:
+    """An agent that notes how long another takes.
+
+    Args:
+        agent: The other.
+        clock: Gives seconds.
+    """
+
+    def __init__(self, agent: Agent, setting: Setting) -> None:
+        self._agent, self._setting = agent, setting
+        self.seconds = 0.0
+
+    def begin(self, turn: Turn) -> None:
+        """Lets the other begin."""
+        start = self._now()
+        self._agent.begin(turn)
+        self.seconds += self._now() - start
+
+    def act(self, turn: Turn) -> Ints:
+        """Gives the other's actions."""
+        start = self._now()
+        action = self._agent.act(turn)
+        self.seconds += self._now() - start
+        return action
+
+    def _now(self) -> float:
+        return now(self._setting)
+
+
+def now(setting: Setting) -> float:
+    """Gives seconds on the clock that speaks, the device's work done."""
+    setting.settle()
+    return time.process_time() if setting.clock == "cpu" else time.perf_counter()
+
+
+class Listener:
+    """Listens to a trainer's rollouts while it is a context.
+
+    Attributes:
+        heard: One entry per update.
+    """
+
+    def __init__(self, trainer: Trainer, setting: Setting) -> None:
+        self.heard: list[Heard] = []
+        self._setting = setting
+        policy = trainer.policy
+        episodes = trainer.scene.episodes("train_fit")
+        tokens = policy.vocabulary.num_tokens([episode.instruction for episode in episodes])
+        self._words: npt.NDArray[np.int64] = np.minimum(tokens, policy.max_length)
+        self._patch = mock.patch.object(agents.trainer, "play", self._play)
+
+    def __enter__(self) -> Listener:
+        self._patch.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._patch.stop()
+
+    def _play(self, env: Environment, agent: Agent, episodes: Ints) -> Rollout:
+        watched = Stopwatch(agent, self._setting)
+        start = now(self._setting)
+        rollout = play(env, watched, episodes)
+        seconds = now(self._setting) - start
+        words = self._words[episodes]
+        rows = [step.rows for step in rollout.steps]
+        taught = sum(bool((row < BATCH).any()) for row in rows)
+        sampled = sum(bool((row >= BATCH).any()) for row in rows)
+        everyone = np.concatenate(rows)
+        amount = Amount(
+            words=int(words.sum()),
+            instructions=len(words),
+            row_steps=len(everyone),
+            attended=int(words[everyone].sum()),
+            sampled=int((everyone >= BATCH).sum()),
+        )
+        calls = taught + (sampled + 1 if sampled else 0)
+        self.heard.append(Heard(amount, len(rows), calls, seconds, watched.seconds))
+        return rollout
+
+
+def training_rows(setting: Setting) -> list[Row]:
+    """Updates EnvDrop's follower on the same batches: widths, losses, precisions."""
+    rates = matrix_rates(setting)
+    rows = []
+    for width in (BLIND, *setting.widths):
+        for reinforcement in (False, True):
+            for precision in PRECISIONS if setting.device == "cpu" else PRECISIONS[:1]:
+                trainer = setting.trainer(
+                    width, reinforcement=reinforcement, precision=precision, batch=BATCH
+                )
+                rows.append(_row(setting, trainer, rate=rates[precision]))
+    return rows
+
+
+def _row(setting: Setting, trainer: Trainer, *, rate: float) -> Row:
+    config, width = trainer.config, trainer.model.sizes.features
+    timing, heard = _updates(setting, trainer)
+    median = statistics.median(timing.seconds)
+    slots = trainer.scene.graph.max_degree
+    flops = statistics.mean(
+        update_flops(trainer.model.sizes, one.amount, slots=slots) for one in heard
+    )
+    calls = statistics.mean(one.envdrop_calls for one in heard)
+    outside = [(one.rollout - one.agent) / s for one, s in zip(heard, timing.seconds, strict=True)]
+    both = config.learning.reinforcement
+    incumbent = ENVDROP_CALL.get(width, float("nan")) * calls if both else None
+    per_second = [
+        update_flops(trainer.model.sizes, one.amount, slots=slots) / s / 1e9
+        for one, s in zip(heard, timing.seconds, strict=True)
+    ]
+    return seconds_row(
+        "training",
+        f"{'imitation and reward' if both else 'imitation'}, "
+        f"{f'36x{width}' if width else 'blind'}, {config.optim.precision}",
+        timing,
+        incumbent=_known(incumbent) if both else ENVDROP_IMITATION.get(width),
+        note="incumbent: its seconds per decoder call times the calls it would make here"
+        if both and width in ENVDROP_CALL
+        else "",
+        details={
+            "decoder_calls": statistics.mean(one.calls for one in heard),
+            "envdrop_decoder_calls": calls,
+            "seconds_per_envdrop_call": median / calls,
+            "row_steps": statistics.mean(one.amount.row_steps for one in heard),
+            "words": statistics.mean(one.amount.words for one in heard),
+            "GFLOP": flops / 1e9,
+            "GFLOP_per_s": statistics.median(per_second),
+            "product_GFLOP_per_s": rate,
+            "share_of_product_rate": statistics.median(per_second) / rate,
+            "share_outside_network": statistics.median(outside),
+        },
+    )
+
+
+def _known(value: float | None) -> float | None:
+    return None if value is None or np.isnan(value) else value
+
+
+def _updates(setting: Setting, trainer: Trainer) -> tuple[Timing, list[Heard]]:
+    """Times updates one by one, after two that warm up."""
+    cpu, wall = [], []
+    with Listener(trainer, setting) as listener:
+        for number in range(setting.repeats + 2):
+            setting.settle()
+            start_cpu, start_wall = time.process_time(), time.perf_counter()
+            trainer.update()
+            setting.settle()
+            if number >= 2:
+                cpu.append(time.process_time() - start_cpu)
+                wall.append(time.perf_counter() - start_wall)
+    return Timing(tuple(cpu), tuple(wall), setting.clock), listener.heard[2:]

@@ -1,0 +1,221 @@
+"""Measures speed and memory: `python -m benchmarks.throughput --out FOLDER`.
+
+Writes `throughput.json` and `throughput.md` after every group of measurements, each row beside the
+figure of MatterSim or EnvDrop where there is one. Those were taken on a machine of two cores, by
+processor time, with one thread; run this on a quiet machine. `--quick` only shows that it works.
+"""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import orjson
+import torch
+import tyro
+
+from benchmarks.speed.machine import describe, matrix_rates
+from benchmarks.speed.rows import Row
+from benchmarks.speed.setting import Setting
+from benchmarks.speed.training import training_rows
+from benchmarks.speed.walking import evaluation_rows, scoring_rows
+from benchmarks.speed.world import (
+    environment_rows,
+    graph_rows,
+    memory_rows,
+    simulator_rows,
+    startup_rows,
+)
+from benchmarks.tables import Table, as_markdown
+from vln.data.locations import data_root
+from vln.errors import BadConfig
+from vln.registry import Registry
+from vln.runs import atomic, entry_point, say
+
+GROUPS: Registry[Callable[[Setting], list[Row]]] = Registry("group of measurements")
+GROUPS.add("graph", graph_rows)
+GROUPS.add("simulator", simulator_rows)
+GROUPS.add("environment", environment_rows)
+GROUPS.add("startup", startup_rows)
+GROUPS.add("memory", memory_rows)
+GROUPS.add("scoring", scoring_rows)
+GROUPS.add("evaluation", evaluation_rows)
+GROUPS.add("training", training_rows)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config:
+    """Measures speed and memory beside MatterSim and EnvDrop."""
+
+    out: Path
+    """Folder for throughput.json and throughput.md."""
+    quick: bool = False
+    """Do as little as shows that it works; the numbers mean nothing."""
+    only: tuple[str, ...] = ()
+    """Groups: graph, simulator, environment, startup, memory, scoring, evaluation, training."""
+    device: str = "cpu"
+    """Where networks and the simulator's arrays live: cpu or cuda."""
+    threads: int = 1
+    """Threads of matrix products on a CPU; the incumbents' figures are for one."""
+    widths: tuple[int, ...] = (512, 1024, 2048)
+    """Features per view to train with."""
+    repeats: int = 7
+    """Timed repeats; medians are reported."""
+    run: Path | None = None
+    """A trained blind run to evaluate; without it one is trained lightly."""
+    data: Path | None = None
+    """Data folder; without it VLN_DATA."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs the command line."""
+    config = tyro.cli(Config, args=arguments, prog="python -m benchmarks.throughput")
+    return entry_point(lambda: _run(config))
+
+
+def _run(config: Config) -> int:
+    groups = {name: GROUPS[name] for name in (config.only or GROUPS)}
+    _check(config)
+    torch.set_num_threads(config.threads)
+    with tempfile.TemporaryDirectory(prefix="vln-throughput-") as scratch:
+        setting = Setting(
+            data=data_root(config.data),
+            scratch=Path(scratch),
+            quick=config.quick,
+            repeats=2 if config.quick else config.repeats,
+            device=config.device,
+            threads=config.threads,
+            widths=config.widths[:1] if config.quick else config.widths,
+            run=config.run,
+        )
+        machine = {**describe(setting), "product_GFLOP_per_s": matrix_rates(setting)}
+        rows: list[Row] = []
+        for name, measurements in groups.items():
+            sys.stderr.write(f"measuring {name}\n")
+            rows += measurements(setting)
+            document = as_document(machine, rows, quick=config.quick)
+            _write(config.out, machine, rows, document)
+    say(document)
+    return 0
+
+
+def _check(config: Config) -> None:
+    if config.repeats < 1 or config.threads < 1 or min(config.widths, default=0) < 1:
+        raise BadConfig(
+            f"repeats {config.repeats}, threads {config.threads}, widths {config.widths}; expected "
+            "1 or more of each."
+        )
+    if config.device == "cpu":
+        return
+    if not config.device.startswith("cuda") or not torch.cuda.is_available():
+        raise BadConfig(f"--device {config.device}: expected cpu, or cuda where a GPU is visible.")
+
+
+def _write(folder: Path, machine: dict[str, Any], rows: Sequence[Row], document: str) -> None:
+    result = {"machine": machine, "rows": [row.as_object() for row in rows]}
+    with atomic(folder / "throughput.json") as stream:
+        stream.write(orjson.dumps(result, option=orjson.OPT_INDENT_2))
+    with atomic(folder / "throughput.md", "w") as stream:
+        stream.write(document)
+
+
+def as_document(machine: dict[str, Any], rows: Sequence[Row], *, quick: bool) -> str:
+    """Gives the Markdown document: the machine, all rows, and what training did."""
+    warning = "**--quick: these numbers mean nothing.**\n\n" if quick else ""
+    about = "\n".join(f"- {name.replace('_', ' ')}: {_fact(v)}" for name, v in machine.items())
+    parts = [
+        "# Speed and memory\n\nWritten by `python -m benchmarks.throughput`. Medians, smallest and "
+        "largest repeat in brackets; processor time of one thread unless said otherwise, and the "
+        "wall clock's value where it differs by more than 5 %. Incumbents: MatterSim and EnvDrop "
+        "on a machine of two cores, one thread, processor time. Ratios above 1 are in our "
+        f"favour.\n\n{warning}{about}",
+        as_markdown(results_table(rows)),
+    ]
+    trained = [row for row in rows if row.group == "training"]
+    if trained:
+        parts.append(
+            "What an update is: decoder calls that we make and those EnvDrop would make for the "
+            "same trajectories; arithmetic of useful matrix products (formula in "
+            "`benchmarks/speed/flops.py`) beside the rate of a large product of the same type; "
+            "share of an update's time outside agent, losses and optimiser.\n\n"
+            + as_markdown(training_table(trained))
+        )
+    notes = [f"- {row.name}: {row.note}" for row in rows if row.note]
+    parts.append("\n".join(dict.fromkeys(notes)))
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def _fact(value: object) -> str:
+    if isinstance(value, dict):
+        return ", ".join(f"{name} {_number(number)}" for name, number in value.items())
+    return str(value)
+
+
+def results_table(rows: Sequence[Row]) -> Table:
+    """Gives one line per row."""
+    header = ("", "ours", "repeats", "wall clock", "incumbent", "times better")
+    lines = [
+        (
+            f"{row.group}: {row.name}",
+            f"{_number(row.value)} {row.unit}",
+            f"[{_number(row.low)}, {_number(row.high)}]" if row.repeats > 1 else "",
+            _number(row.wall) if _differs(row) else "",
+            "" if row.incumbent is None else f"{_number(row.incumbent)} {row.unit}",
+            "" if row.times_better is None else f"{row.times_better:.1f}",
+        )
+        for row in rows
+    ]
+    return Table(header, lines)
+
+
+def training_table(rows: Sequence[Row]) -> Table:
+    """Gives one line per kind of update."""
+    header = (
+        "",
+        "s per update",
+        "decoder calls",
+        "EnvDrop's calls",
+        "s per EnvDrop's call",
+        "GFLOP",
+        "GFLOP/s",
+        "of product rate",
+        "outside network",
+    )
+    lines = []
+    for row in rows:
+        d = row.details
+        lines.append(
+            (
+                row.name,
+                f"{row.value:.3f}",
+                f"{d['decoder_calls']:.1f}",
+                f"{d['envdrop_decoder_calls']:.1f}",
+                f"{d['seconds_per_envdrop_call']:.4f}",
+                f"{d['GFLOP']:.1f}",
+                f"{d['GFLOP_per_s']:.1f}",
+                f"{100 * d['share_of_product_rate']:.0f} %",
+                f"{100 * d['share_outside_network']:.1f} %",
+            )
+        )
+    return Table(header, lines)
+
+
+def _differs(row: Row) -> bool:
+    return row.wall is not None and abs(row.wall / row.value - 1) > 0.05
+
+
+def _number(value: float | None) -> str:
+    """Gives three significant digits, thousands separated."""
+    if value is None:
+        return ""
+    if abs(value) >= 100:
+        return f"{value:,.0f}"
+    return f"{value:.3g}"
+
+
+if __name__ == "__main__":
+    sys.exit(main())
