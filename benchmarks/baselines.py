@@ -137,26 +137,42 @@ def _headings() -> list[str]:
     return [f"{label} ({unit[label]})" for label in COLUMNS]
 
 
-def _rows(split: str, condition: Condition) -> list[tuple[str, ...]]:
-    """Gives the published row where there is one, ours, and how far apart they are."""
-    place = {metric.label: number for number, metric in enumerate(METRICS)}
-    means, deviation = condition.values.mean(axis=(0, 1)), seed_deviation(condition)
+def apart(split: str, condition: Condition) -> dict[str, float]:
+    """Gives how far published values lie from our mean, in deviations of that difference.
+
+    A published value is one run and ours the mean of n, so their difference deviates by
+    sqrt(1 + 1 / n) times a run's deviation over seeds. Empty where nothing is published or the
+    agent was run once; a metric on which all runs agree is left out.
+    """
     published = PUBLISHED.get((condition.name, split), {})
     runs = len(condition.runs)
-    ours, apart = [], []
-    for label in COLUMNS:
-        mean, spread = means[place[label]], deviation[place[label]]
-        ours.append(f"{mean:.2f}" if runs == 1 else f"{mean:.2f} ± {spread:.2f}")
-        gap = published.get(label, np.nan) - mean
-        sigmas = gap / (spread * np.sqrt(1 + 1 / runs)) if runs > 1 else np.nan
-        apart.append("" if np.isnan(sigmas) else f"{sigmas:+.1f} sd")
+    if runs == 1:
+        return {}
+    means, spread = condition.values.mean(axis=(0, 1)), seed_deviation(condition)
+    return {
+        metric.label: float((published[metric.label] - mean) / (deviation * np.sqrt(1 + 1 / runs)))
+        for metric, mean, deviation in zip(METRICS, means, spread, strict=True)
+        if metric.label in published and deviation > 0
+    }
+
+
+def _rows(split: str, condition: Condition) -> list[tuple[str, ...]]:
+    """Gives the published row where there is one, ours, and how far apart they are."""
+    row = as_object(split, condition)
+    runs, mean, spread = row["seeds"], row["mean"], row["seed_deviation"]
+    cells = [
+        f"{mean[label]:.2f}" + (f" ± {spread[label]:.2f}" if runs > 1 else "") for label in COLUMNS
+    ]
     name = f"{condition.name}, {split}"
-    rows: list[tuple[str, ...]] = [(name, f"ours ({runs})" if runs > 1 else "ours", *ours)]
+    rows: list[tuple[str, ...]] = [(name, f"ours ({runs})" if runs > 1 else "ours", *cells)]
+    published = row["published"]
     if published:
-        cells = [f"{published[label]:.2f}" if label in published else "" for label in COLUMNS]
-        rows.insert(0, (name, "published", *cells))
-    if any(apart):
-        rows.append((name, "apart", *apart))
+        given = [f"{published[label]:.2f}" if label in published else "" for label in COLUMNS]
+        rows.insert(0, (name, "published", *given))
+    distances = apart(split, condition)
+    if distances:
+        given = [f"{distances[label]:+.1f} sd" if label in distances else "" for label in COLUMNS]
+        rows.append((name, "apart", *given))
     return rows
 
 

@@ -53,7 +53,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _run(config: Config) -> int:
     players = _players(config)
-    out = _out(config)
+    out = _out(config, players[0])
     scored = [
         evaluate(player, file=_seed_file(out, number, config), protocol=config.protocol)
         for number, player in enumerate(players)
@@ -94,12 +94,13 @@ def _players(config: Config) -> list[Player]:
     return [first, *(scripted(name, graph=graph, episodes=episodes, seed=n) for n in others)]
 
 
-def _out(config: Config) -> Path | None:
+def _out(config: Config, player: Player) -> Path | None:
     """Gives where the predictions go, None where they are not kept."""
     if config.out is not None or config.run is None:
         return config.out
     name = Path(config.split).stem if "/" in config.split else config.split
-    env = "" if config.env is None else f"{config.env}-"
+    dataset = player.episodes.dataset
+    env = "" if dataset == player.about["trained_on"] else f"{dataset}-"
     last = "-last" if config.checkpoint == "last" else ""
     return config.run / "predictions" / f"{env}{name}{last}.json"
 

@@ -86,7 +86,7 @@ def _run(config: Config) -> int:
             data=data_root(config.data),
             scratch=Path(scratch),
             quick=config.quick,
-            repeats=2 if config.quick else config.repeats,
+            repeats=1 if config.quick else config.repeats,
             device=config.device,
             threads=config.threads,
             widths=config.widths[:1] if config.quick else config.widths,
@@ -144,7 +144,7 @@ def as_document(machine: dict[str, Any], rows: Sequence[Row], *, quick: bool) ->
             "share of an update's time outside agent, losses and optimiser.\n\n"
             + as_markdown(training_table(trained))
         )
-    notes = [f"- {row.name}: {row.note}" for row in rows if row.note]
+    notes = [f"- {row.group}: {row.note}" for row in rows if row.note]
     parts.append("\n".join(dict.fromkeys(notes)))
     return "\n\n".join(part for part in parts if part) + "\n"
 

@@ -10,6 +10,9 @@ from vln.data.connectivity import load_graph
 from vln.graph import NavGraph, ScanViewpoints, compile_graph
 from vln.testing import TinyWorld, make_tiny_world
 
+# Before torch is imported: tests run side by side, and bit-for-bit comparisons need one order.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 
 @pytest.fixture(scope="session")
 def tiny_world(tmp_path_factory) -> TinyWorld:

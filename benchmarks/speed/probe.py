@@ -125,7 +125,7 @@ def _environment(data: Path, features: str = "") -> Answers:
     }
 
 
-def _training(data: Path, width: str, scratch: str) -> Answers:
+def _training(data: Path, width: str, scratch: str, quick: str) -> Answers:
     """Notes memory after `import torch`, with a trainer, and at the peak of its updates."""
     import torch
 
@@ -133,7 +133,7 @@ def _training(data: Path, width: str, scratch: str) -> Answers:
     from benchmarks.speed.setting import Setting
 
     torch.set_num_threads(1)
-    setting = Setting(data=data, scratch=Path(scratch))
+    setting = Setting(data=data, scratch=Path(scratch), quick=quick == "quick")
     trainer = setting.trainer(int(width), reinforcement=True)
     built = resident()
     high = built

@@ -62,6 +62,16 @@ class Setting:
         """The world's graph."""
         return load_graph(self.data)
 
+    @property
+    def batch(self) -> int:
+        """Episodes per mini-batch of an update."""
+        return 8 if self.quick else 64
+
+    @property
+    def model(self) -> ModelConfig:
+        """The follower's sizes: EnvDrop's."""
+        return ModelConfig(word=32, hidden=64) if self.quick else ModelConfig()
+
     def episodes(self, split: str) -> EpisodeSet:
         """Gives R2R's episodes of a split."""
         return load_episodes("r2r", split, data=self.data, graph=self.graph)
@@ -97,26 +107,23 @@ class Setting:
             part[:] = rng.random(part.shape, dtype=np.float32) * 2 - 1
         return values
 
-    def trainer(
-        self, width: int, *, reinforcement: bool, precision: str = "float32", batch: int = 64
-    ) -> Trainer:
+    def trainer(self, width: int, *, reinforcement: bool, precision: str = "float32") -> Trainer:
         """Gives EnvDrop's follower before its first update, on batches that a seed fixes.
 
         Args:
             width: Features per view; `BLIND` for none.
             reinforcement: Imitation and reward, or imitation alone.
             precision: Of matrix products on a CPU.
-            batch: Episodes per mini-batch.
         """
         learning = LearningConfig(
             imitation_weight=0.2 if reinforcement else 1.0, reinforcement=reinforcement
         )
         config = TrainConfig(
             encoder="none" if width == BLIND else "random",
-            batch=batch,
+            batch=self.batch,
             device=self.device,
             threads=self.threads,
-            model=ModelConfig(),
+            model=self.model,
             optim=OptimConfig(precision=precision),  # type: ignore[arg-type]
             learning=learning,
         )

@@ -19,7 +19,6 @@ from benchmarks.speed.machine import matrix_rates
 from benchmarks.speed.rows import Row, Timing, seconds_row
 from benchmarks.speed.setting import BLIND, Setting
 
-BATCH = 64
 PRECISIONS = ("float32", "bfloat16")
 ENVDROP_IMITATION = {512: 0.94, 1024: 1.30, 2048: 1.91}
 """Seconds of an imitation iteration, by features per view."""
@@ -111,17 +110,17 @@ class Listener:
         start = now(self._setting)
         rollout = play(env, watched, episodes)
         seconds = now(self._setting) - start
-        words = self._words[episodes]
+        words, batch = self._words[episodes], self._setting.batch
         rows = [step.rows for step in rollout.steps]
-        taught = sum(bool((row < BATCH).any()) for row in rows)
-        sampled = sum(bool((row >= BATCH).any()) for row in rows)
+        taught = sum(bool((row < batch).any()) for row in rows)
+        sampled = sum(bool((row >= batch).any()) for row in rows)
         everyone = np.concatenate(rows)
         amount = Amount(
             words=int(words.sum()),
             instructions=len(words),
             row_steps=len(everyone),
             attended=int(words[everyone].sum()),
-            sampled=int((everyone >= BATCH).sum()),
+            sampled=int((everyone >= batch).sum()),
         )
         calls = taught + (sampled + 1 if sampled else 0)
         self.heard.append(Heard(amount, len(rows), calls, seconds, watched.seconds))
@@ -135,55 +134,57 @@ def training_rows(setting: Setting) -> list[Row]:
     for width in (BLIND, *setting.widths):
         for reinforcement in (False, True):
             for precision in PRECISIONS if setting.device == "cpu" else PRECISIONS[:1]:
-                trainer = setting.trainer(
-                    width, reinforcement=reinforcement, precision=precision, batch=BATCH
-                )
+                trainer = setting.trainer(width, reinforcement=reinforcement, precision=precision)
                 rows.append(_row(setting, trainer, rate=rates[precision]))
     return rows
 
 
 def _row(setting: Setting, trainer: Trainer, *, rate: float) -> Row:
-    config, width = trainer.config, trainer.model.sizes.features
+    width, both = trainer.model.sizes.features, trainer.config.learning.reinforcement
     timing, heard = _updates(setting, trainer)
-    median = statistics.median(timing.seconds)
-    slots = trainer.scene.graph.max_degree
-    flops = statistics.mean(
-        update_flops(trainer.model.sizes, one.amount, slots=slots) for one in heard
-    )
-    calls = statistics.mean(one.envdrop_calls for one in heard)
-    outside = [(one.rollout - one.agent) / s for one, s in zip(heard, timing.seconds, strict=True)]
-    both = config.learning.reinforcement
-    incumbent = ENVDROP_CALL.get(width, float("nan")) * calls if both else None
-    per_second = [
-        update_flops(trainer.model.sizes, one.amount, slots=slots) / s / 1e9
-        for one, s in zip(heard, timing.seconds, strict=True)
-    ]
+    details = _details(trainer, timing, heard, rate=rate)
+    incumbent, note = ENVDROP_IMITATION.get(width), ""
+    if both and width in ENVDROP_CALL:
+        # Per call, since EnvDrop samples other trajectories.
+        better = ENVDROP_CALL[width] / details["seconds_per_envdrop_call"]
+        incumbent = better * statistics.median(timing.seconds)
+        note = "incumbent with reward: its seconds per decoder call times its calls here"
+    elif both:
+        incumbent = None
+    losses = "imitation and reward" if both else "imitation"
+    seen = f"36x{width}" if width else "blind"
     return seconds_row(
         "training",
-        f"{'imitation and reward' if both else 'imitation'}, "
-        f"{f'36x{width}' if width else 'blind'}, {config.optim.precision}",
+        f"{losses}, {seen}, {trainer.config.optim.precision}",
         timing,
-        incumbent=_known(incumbent) if both else ENVDROP_IMITATION.get(width),
-        note="incumbent: its seconds per decoder call times the calls it would make here"
-        if both and width in ENVDROP_CALL
-        else "",
-        details={
-            "decoder_calls": statistics.mean(one.calls for one in heard),
-            "envdrop_decoder_calls": calls,
-            "seconds_per_envdrop_call": median / calls,
-            "row_steps": statistics.mean(one.amount.row_steps for one in heard),
-            "words": statistics.mean(one.amount.words for one in heard),
-            "GFLOP": flops / 1e9,
-            "GFLOP_per_s": statistics.median(per_second),
-            "product_GFLOP_per_s": rate,
-            "share_of_product_rate": statistics.median(per_second) / rate,
-            "share_outside_network": statistics.median(outside),
-        },
+        incumbent=incumbent,
+        note=note,
+        details=details,
     )
 
 
-def _known(value: float | None) -> float | None:
-    return None if value is None or np.isnan(value) else value
+def _details(
+    trainer: Trainer, timing: Timing, heard: list[Heard], *, rate: float
+) -> dict[str, float]:
+    """Gives what the updates did: medians over repeats of what varies among them."""
+    slots, seconds = trainer.scene.graph.max_degree, timing.seconds
+    flops = [update_flops(trainer.model.sizes, one.amount, slots=slots) for one in heard]
+    per_second = statistics.median(f / s for f, s in zip(flops, seconds, strict=True)) / 1e9
+    outside = [(one.rollout - one.agent) / s for one, s in zip(heard, seconds, strict=True)]
+    return {
+        "decoder_calls": statistics.median(one.calls for one in heard),
+        "envdrop_decoder_calls": statistics.median(one.envdrop_calls for one in heard),
+        "seconds_per_envdrop_call": statistics.median(
+            s / one.envdrop_calls for one, s in zip(heard, seconds, strict=True)
+        ),
+        "row_steps": statistics.median(one.amount.row_steps for one in heard),
+        "words": statistics.median(one.amount.words for one in heard),
+        "GFLOP": statistics.median(flops) / 1e9,
+        "GFLOP_per_s": per_second,
+        "product_GFLOP_per_s": rate,
+        "share_of_product_rate": per_second / rate,
+        "share_outside_network": statistics.median(outside),
+    }
 
 
 def _updates(setting: Setting, trainer: Trainer) -> tuple[Timing, list[Heard]]:

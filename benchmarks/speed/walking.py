@@ -48,7 +48,10 @@ def evaluation_rows(setting: Setting) -> list[Row]:
         "cpu_s": float(np.median(timing.cpu)),
     }
     name = f"greedy walk over {SPLIT} and its scores, {who}, 2 threads"
-    note = "wall clock after start-up; the incumbent walks paths of the expert's length"
+    note = (
+        "wall clock after start-up; the incumbent walks paths of the expert's length, ours "
+        f"{details['moves_per_episode']:.1f} moves per episode"
+    )
     return [
         seconds_row("evaluation", f"{name}, first", first, incumbent=19.9, note=note),
         seconds_row("evaluation", name, timing, incumbent=11.7, note=note, details=details),
@@ -65,7 +68,7 @@ def _agent(setting: Setting) -> tuple[FollowerPolicy, Scene, str, int]:
         group["lr"] = 3e-4  # it has to stop like a trained agent, after few updates
     for _ in range(updates):
         trainer.update()
-    return trainer.policy, trainer.scene, f"blind agent of {updates} updates", 35
+    return trainer.policy, trainer.scene, f"blind agent of {updates} bfloat16 updates", 35
 
 
 def scoring_rows(setting: Setting) -> list[Row]:

@@ -13,7 +13,7 @@ from gymnasium.vector import AutoresetMode
 
 from benchmarks.speed import probe
 from benchmarks.speed.rows import Row, Timing, measure, rate_row, seconds_row, value_row
-from benchmarks.speed.setting import Setting
+from benchmarks.speed.setting import BLIND, Setting
 from envs.vector import PanoramaVectorEnv
 from envs.wrappers import VectorExpertActions
 from vln.arrays import Array
@@ -114,7 +114,7 @@ def _walk(setting: Setting, batch: int, count: int) -> tuple[Array, Array, Array
 def environment_rows(setting: Setting) -> list[Row]:
     """Steps the training environment along the expert's actions, its observations whole."""
     rows = []
-    for width in (0, WIDTH):
+    for width in (BLIND, WIDTH):
         for batch in BATCHES:
             if batch == 64:
                 rows.append(_first_epoch(setting, width))
@@ -232,11 +232,13 @@ def startup_rows(setting: Setting) -> list[Row]:
 def memory_rows(setting: Setting) -> list[Row]:
     """Trains in fresh processes: memory of what is held, and of a rollout's activations."""
     rows = []
-    for width in (0, *setting.widths):
-        if width:
+    mode = "quick" if setting.quick else "full"
+    for width in (BLIND,) if setting.quick else (BLIND, *setting.widths):
+        if width != BLIND:
             setting.features(width)
-        asked = probe.ask("training", setting.data, width, setting.scratch)
-        name = f"imitation and reward, {f'36x{width}' if width else 'blind'}, batch 64"
+        asked = probe.ask("training", setting.data, width, setting.scratch, mode)
+        seen = "blind" if width == BLIND else f"36x{width}"
+        name = f"imitation and reward, {seen}, batch {setting.batch}"
         rows.append(
             value_row(
                 "memory",
