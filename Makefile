@@ -29,12 +29,14 @@ help:
 
 env: $(READY)
 
-# The mark comes last, so that whatever was interrupted is taken up again.
+# The mark comes last, so that whatever was interrupted is taken up again. Compiling at once pays
+# where PYTHONDONTWRITEBYTECODE is set: every process would compile torch anew, 6 s of it.
 $(READY): pyproject.toml constraints.txt
 	@command -v '$(PYTHON)' >/dev/null || { echo 'error: there is no $(PYTHON) here. Install' \
 		'Python 3.10 or newer, or name it: make PYTHON=python3.12' >&2; exit 1; }
 	@'$(PYTHON)' -c '$(MODERN)' || { echo 'error: Python 3.10 or newer is needed, and $(PYTHON) is' \
 		"$$('$(PYTHON)' --version 2>&1). Name a newer one: make PYTHON=python3.12" >&2; exit 1; }
+	@echo "making $(VENV)"
 	@$(BIN)/python -c 'import pip; $(MODERN)' 2>/dev/null || '$(PYTHON)' -m venv --clear $(VENV)
 	@$(BIN)/uv --version >/dev/null 2>&1 || $(BIN)/python -m pip install --quiet \
 		--disable-pip-version-check -c constraints.txt uv

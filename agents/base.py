@@ -1,18 +1,16 @@
-"""What an agent is: told that episodes begin, asked for actions. Names -> agents.
+"""What an agent is: told that episodes begin, asked for actions.
 
 Knows no particular agent.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
-
-from vln.registry import Registry
 
 Ints = npt.NDArray[np.int64]
 
@@ -44,9 +42,3 @@ class Agent(Protocol):
 
     def act(self, turn: Turn) -> Ints:
         """Gives (n,) int64 actions: 0 stops, k goes to candidate k - 1."""
-
-
-ScriptedAgent = Callable[[int], Agent]
-"""Makes an agent that needs no training, from a seed."""
-
-SCRIPTED: Registry[ScriptedAgent] = Registry("scripted agent")

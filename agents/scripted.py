@@ -5,13 +5,16 @@ All act on whole batches; none reads the instruction.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import numpy.typing as npt
 
-from agents.base import SCRIPTED, Ints, Turn
+from agents.base import Agent, Ints, Turn
 from vln import geometry
 from vln.errors import MissingData
 from vln.graph import HALF_FIELD_OF_VIEW
+from vln.registry import Registry
 
 Floats = npt.NDArray[np.float64]
 HOPS = 5
@@ -133,6 +136,10 @@ def _own_heading(turn: Turn) -> Floats:
     return heading
 
 
+ScriptedAgent = Callable[[int], Agent]
+"""Makes an agent that needs no training, from a seed."""
+
+SCRIPTED: Registry[ScriptedAgent] = Registry("scripted agent")
 SCRIPTED.add("stop", lambda _: StopAgent())
 SCRIPTED.add("random", RandomAgent)
 SCRIPTED.add("straight", lambda _: StraightAheadAgent())

@@ -12,10 +12,10 @@ from typing import Any, Literal
 
 import torch
 
-import agents.scripted  # noqa: F401 - registers its agents
-from agents.base import SCRIPTED, Agent
+from agents.base import Agent
 from agents.evaluation import walk
 from agents.scene import load_policy
+from agents.scripted import SCRIPTED
 from benchmarks.score import load_split
 from vln.data.episodes import EpisodeSet, load_episodes
 from vln.data.predictions import Prediction

@@ -21,6 +21,8 @@ FORBIDDEN = {
     ),
 }
 
+ABSOLUTE = re.compile(r'"(/\w[\w.-]*/[^"\s]*)"')  # a JSON string that begins at the root
+
 
 @pytest.fixture(scope="module")
 def committed() -> list[Path]:
@@ -59,6 +61,17 @@ def test_no_committed_file_names(kind, committed):
     ]
 
     assert found == []
+
+
+def test_no_committed_result_names_a_path_of_one_machine(committed):
+    results = [file for file in committed if file.suffix in {".json", ".jsonl"}]
+
+    found = {
+        str(file.relative_to(ROOT)): sorted(set(ABSOLUTE.findall(read_text(file))))
+        for file in results
+    }
+
+    assert {name: paths for name, paths in found.items() if paths} == {}
 
 
 def test_no_committed_file_is_large(committed):

@@ -5,7 +5,7 @@ import pytest
 
 from vln.data.objects import load_objects
 from vln.geometry import elevation_of, heading_of, wrap
-from vln.testing import MIN_PATH, OBJECTS, STEEP, STYLES, TURNS, make_tiny_world
+from vln.testing.tiny_world import MIN_PATH, OBJECTS, STEEP, STYLES, TURNS, make_tiny_world
 from vln.text import tokenize
 
 

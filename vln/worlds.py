@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
+import tempfile
 from pathlib import Path
 
 from vln.data.locations import cache_root, data_root
@@ -29,7 +31,11 @@ def given_or_tiny(given: Path | None) -> Path:
 
 def _tiny(reason: str) -> Path:
     folder = cache_root() / "worlds" / "tiny-0"
-    # The generator is deterministic and fast, so it also repairs what an interruption left.
-    make_tiny_world(folder, seed=0)
+    if not folder.exists():
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=folder.parent) as scratch:
+            make_tiny_world(Path(scratch) / "tiny", seed=0)
+            with contextlib.suppress(OSError):  # another process was first, with the same world
+                (Path(scratch) / "tiny").rename(folder)
     logger.info("%s Using the tiny world instead: a few made-up houses in %s.", reason, folder)
     return folder

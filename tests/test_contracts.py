@@ -1,0 +1,93 @@
+"""Everything registered keeps its contract; a new registration is tested by adding one class."""
+
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from agents.config import ModelConfig, TrainConfig
+from agents.rollout import play
+from agents.scene import Scene, build_policy
+from agents.scripted import SCRIPTED
+from envs.vector import PanoramaVectorEnv
+from envs.wrappers import VectorExpertActions
+from vln.data.episodes import DATASETS, load_episodes
+from vln.encoders import ENCODERS
+from vln.testing import AgentContract, DatasetContract, EncoderContract
+
+
+class TestObjects(EncoderContract):
+    def make_features(self, world):
+        return ENCODERS["objects"](world)
+
+
+class TestShuffledObjects(EncoderContract):
+    def make_features(self, world):
+        return ENCODERS["objects_shuffled"](world)
+
+
+class TestRandomFeatures(EncoderContract):
+    def make_features(self, world):
+        return ENCODERS["random"](world)
+
+
+class TestR2R(DatasetContract):
+    def load(self, world, split):
+        return load_episodes("r2r", split, data=world.folder, graph=world.graph)
+
+
+class TestR4R(DatasetContract):
+    def load(self, world, split):
+        return load_episodes("r4r", split, data=world.folder, graph=world.graph)
+
+
+def _play(agent, world, split, episodes):
+    env = VectorExpertActions(
+        PanoramaVectorEnv(
+            num_envs=len(episodes), graph=world.graph, episodes=world.episodes(split), max_steps=8
+        )
+    )
+    with torch.inference_mode():
+        return play(env, agent, np.asarray(episodes)).trajectories
+
+
+class ScriptedContract(AgentContract):
+    name: str
+
+    def play(self, world, episodes):
+        return _play(SCRIPTED[self.name](0), world, self.split, episodes)
+
+
+class TestStop(ScriptedContract):
+    name = "stop"
+
+
+class TestStraight(ScriptedContract):
+    name = "straight"
+
+
+class TestShortest(ScriptedContract):
+    name = "shortest"
+
+
+class TestRandom(ScriptedContract):
+    name = "random"
+
+    def test_an_episode_plays_the_same_alone_and_among_others(self, tmp_path: Path):
+        # Its only state is one draw per row, in the order of the rows: the first row's is the same.
+        super().test_an_episode_plays_the_same_alone_and_among_others(tmp_path)
+
+
+class TestFollower(AgentContract):
+    def play(self, world, episodes):
+        config = TrainConfig(model=ModelConfig(word=16, hidden=32))
+        policy = build_policy(config, Scene("r2r", world.folder, world.graph, features=None))
+        policy.model.eval()
+        return _play(policy, world, self.split, episodes)
+
+
+def test_every_registered_name_is_under_contract_here():
+    assert set(DATASETS) == {"r2r", "r4r"}
+    assert set(SCRIPTED) == {"stop", "random", "straight", "shortest"}
+    seeing = {name for name in ENCODERS if not name.startswith("clip_")}
+    assert seeing == {"none", "objects", "objects_shuffled", "random"}
