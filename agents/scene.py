@@ -74,10 +74,15 @@ class Scene:
         return "" if self.features is None else self.features.fingerprint
 
 
+def training_split(config: TrainConfig) -> str:
+    """Gives the split that is trained on: without the houses of `dev` where they select."""
+    return "train_fit" if config.select == "dev" else "train"
+
+
 def build_policy(config: TrainConfig, scene: Scene) -> FollowerPolicy:
     """Gives an untrained follower; its vocabulary comes from its training episodes."""
-    split = "train_fit" if config.select == "dev" else "train"
-    words = Vocabulary.build(episode.instruction for episode in scene.episodes(split))
+    episodes = scene.episodes(training_split(config))
+    words = Vocabulary.build(episode.instruction for episode in episodes)
     return _assemble(config, scene, words)
 
 

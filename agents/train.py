@@ -62,8 +62,13 @@ def _run(given: list[str]) -> int:
         trainer = Trainer(config, scene, run)
         trainer.resume()
     sys.stderr.write(f"run {run.folder}\n")
-    trainer.train()
-    run.close()
+    try:
+        trainer.train()
+    except KeyboardInterrupt:
+        sys.stderr.write(f"\nstopped; go on with --resume {run.folder}\n")
+        raise
+    finally:
+        run.close()
     _report(run.folder, config, data)
     return 0
 

@@ -24,10 +24,11 @@ from agents.follower import losses
 from agents.follower.model import Follower
 from agents.follower.policy import CODES, Record
 from agents.rollout import Rollout, play
-from agents.scene import Scene, build_policy, log_cut_instructions
+from agents.scene import Scene, build_policy, log_cut_instructions, training_split
 from envs.vector import PanoramaVectorEnv
 from envs.wrappers import VectorExpertActions
 from vln import checkpoint
+from vln.data.episodes import EpisodeSet
 from vln.errors import BadConfig, CheckpointMismatch
 from vln.runs import Run, generator
 
@@ -67,7 +68,9 @@ class Trainer:
     def __init__(self, config: TrainConfig, scene: Scene, run: Run) -> None:
         self.config, self.scene, self.run = config, scene, run
         self.progress = Progress()
-        split = "train_fit" if config.select == "dev" else "train"
+        for name in (config.select, *config.evaluate):
+            _check_labels(scene.episodes(name))
+        split = training_split(config)
         episodes = scene.episodes(split)
         rows = config.batch * (2 if config.learning.reinforcement else 1)
         if len(episodes) < rows:
@@ -281,6 +284,15 @@ class Trainer:
                 held.setdefault(int(index), {})[key] = value
         groups = self.optimizer.state_dict()["param_groups"]
         self.optimizer.load_state_dict({"state": held, "param_groups": groups})
+
+
+def _check_labels(episodes: EpisodeSet) -> None:
+    """Refuses a split that could not be scored, before hours of training rather than after."""
+    if any(episode.reference is None for episode in episodes):
+        raise BadConfig(
+            f"split {episodes.split!r} has no labels, so it can neither select checkpoints nor be "
+            "reported. Choose --select and --evaluate among the splits with labels."
+        )
 
 
 def _known(expert: Ints | None) -> Ints:

@@ -98,8 +98,10 @@ def as_object(split: str, condition: Condition) -> dict[str, Any]:
     labels = [metric.label for metric in METRICS]
     means = condition.values.mean(axis=(0, 1)).tolist()
     deviation = [None if np.isnan(x) else x for x in seed_deviation(condition).tolist()]
+    about = summary(condition.runs[0])
+    del about["annotations"]  # a path of this machine; the digest says which file it was
     return {
-        **summary(condition.runs[0]),
+        **about,
         "agent": condition.name,
         "seeds": len(condition.runs),
         "mean": dict(zip(labels, means, strict=True)),

@@ -100,12 +100,7 @@ class PanoramaVectorEnv(VectorEnv[Observation, Ints, npt.NDArray[Any]]):
             MissingData, CorruptData: The data cannot be read.
         """
         _check_settings(num_envs, max_steps, action, render_mode)
-        if pixels:
-            raise BadConfig(
-                "pixels=True needs panorama images, which this version does not render yet. Leave "
-                "it out; for what the agent sees use features=, or gather by the observation's "
-                "`panorama`."
-            )
+        _refuse_pixels(pixels=pixels)
         if graph is None or episodes is None:
             root = data_root(None if data is None else Path(data))
             graph = load_graph(root) if graph is None else graph
@@ -306,6 +301,15 @@ class PanoramaVectorEnv(VectorEnv[Observation, Ints, npt.NDArray[Any]]):
             return tuple(scenes.choices(self.graph, s) if s else scenes.IDLE_TEXT for s in shown)
         blank_map = np.full((*scenes.SIZE, 3), 255, dtype=np.uint8)
         return tuple(scenes.picture(self.graph, s) if s else blank_map.copy() for s in shown)
+
+
+def _refuse_pixels(*, pixels: bool) -> None:
+    if pixels:
+        raise BadConfig(
+            "pixels=True needs panorama images, which this version does not render yet. Leave it "
+            "out; for what the agent sees use features=, or gather by the observation's "
+            "`panorama`."
+        )
 
 
 def _check_settings(num_envs: int, max_steps: int, action: str, render_mode: str | None) -> None:

@@ -104,10 +104,7 @@ class ObservedGraph:
         shorter = detour < distance
         hop = np.where(shorter, towards[:, :, None], hop)
         distance = np.minimum(distance, detour)
-        distance[n, node], distance[n, :, node] = from_node, from_node
-        hop[n, node], hop[n, :, node] = first, towards
-        distance[n, node, node] = 0.0
-        hop[n, node, node] = node
+        hop[n, node] = first
         self._distance[rows, :used, :used] = distance
         self._hop[rows, :used, :used] = hop
 

@@ -24,6 +24,10 @@ SHORT = 16
 """Hexadecimal digits of a digest that folder names show."""
 
 
+DTYPES = (np.dtype(np.float16), np.dtype(np.float32))
+_INDEX = {"encoder", "fingerprint", "world", "dim"}
+
+
 def folder_of(graph: NavGraph, *, cache: Path | None = None) -> Path:
     """Gives where the features of a world live; the folder may not exist yet."""
     return (cache or cache_root()) / "features" / graph.world[:SHORT]
@@ -51,7 +55,7 @@ def write(
     """
     folder = folder_of(graph, cache=cache) / f"{encoder}-{fingerprint[:SHORT]}"
     expected = (len(graph.viewpoints), NUM_VIEWS)
-    if values.ndim != 3 or values.shape[:2] != expected or values.dtype.kind != "f":
+    if values.ndim != 3 or values.shape[:2] != expected or values.dtype not in DTYPES:
         raise CorruptData.of(
             folder,
             "",
@@ -115,12 +119,14 @@ def read(folder: Path, graph: NavGraph) -> FeatureTable:
         values = np.load(folder / "values.npy", mmap_mode="c", allow_pickle=False)
     except (OSError, ValueError) as error:
         raise CorruptData.of(folder, "", f"cannot be read ({error})", remedy) from None
-    expected = (len(graph.viewpoints), NUM_VIEWS, index.get("dim"))
-    if index.get("world") != graph.world or values.shape != expected:
-        problem = f"shape {values.shape}, world {str(index.get('world'))[:SHORT]}"
-        raise CorruptData.of(
-            folder, "", problem, f"Expected {expected}, world {graph.world[:SHORT]}. {remedy}"
-        )
+    if not isinstance(index, dict) or not index.keys() >= _INDEX:
+        problem = f"must be an object with {', '.join(sorted(_INDEX))}"
+        raise CorruptData.of(folder / "index.json", "", problem, remedy)
+    expected = (len(graph.viewpoints), NUM_VIEWS, index["dim"])
+    if index["world"] != graph.world or values.shape != expected or values.dtype not in DTYPES:
+        problem = f"shape {values.shape}, {values.dtype}, world {str(index['world'])[:SHORT]}"
+        remedy = f"Expected {expected}, world {graph.world[:SHORT]}. {remedy}"
+        raise CorruptData.of(folder, "", problem, remedy)
     return FeatureTable(
         encoder=index["encoder"],
         fingerprint=index["fingerprint"],

@@ -16,7 +16,7 @@ from typing import TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from vln.errors import Unreachable
+from vln.errors import BadConfig, Unreachable
 from vln.graph import NavGraph
 from vln.types import Episode
 
@@ -111,9 +111,16 @@ def score_episodes(
         paths: E paths of viewpoint ids, start first, repeats (turns on the spot) allowed.
 
     Raises:
+        BadConfig: An episode has no reference.
         UnknownViewpoint: A path or reference leaves its scan.
         Unreachable: No walk joins two viewpoints that a score needs.
     """
+    held_out = next((episode.id for episode in episodes if episode.reference is None), None)
+    if held_out is not None:
+        raise BadConfig(
+            f"episode {held_out} has no reference: its labels are held out, so it cannot be "
+            "scored. Score a split with labels, such as val_unseen."
+        )
     scans = [episode.start.scan for episode in episodes]
     walked, lengths = locate(graph, scans=scans, paths=paths)
     goals, reference_lengths = locate(
