@@ -73,6 +73,10 @@ class FollowerPolicy:
         self._state: State | None = None
         self._rows: Ints = np.zeros(0, dtype=np.int64)
 
+    def look_with(self, features: FeatureTable) -> None:
+        """Changes the eyes, to ask what they are worth; D must be what the networks expect."""
+        self._eyes = _Eyes(features, self._device, self._dtype)
+
     def begin(self, turn: Turn) -> None:
         """Encodes the instructions of a new batch."""
         self.dropout.enabled = self.model.training

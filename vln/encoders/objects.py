@@ -1,8 +1,9 @@
 """Eyes without images: the objects that REVERIE's boxes name in every view, and two controls.
 
 A view's features are an area-weighted multi-hot over object names: the square root of the share of
-the view that boxes of that name cover, scaled so that views with objects have a mean square norm of
-one. Names count if they are seen in at least three training scans, so that none describes one
+the view that boxes of that name cover, scaled so that views with objects have a root mean square
+norm of `NORM`, about that of CLIP's features: much smaller ones drown beside the angle features,
+which count 32 times. Names count if they are seen in at least three training scans, so that none describes one
 house. `objects_shuffled` gives each viewpoint the objects of another one of its scan; `random`
 gives each viewpoint one fixed random vector, the same in all views.
 """
@@ -25,7 +26,9 @@ from vln.runs import generator
 
 MIN_SCANS = 3
 RANDOM_DIM = 256
-RULE = "sqrt-area/3-scans/1"
+NORM = 10.0
+"""Root mean square norm of a view's features; CLIP's pooled features have about this one."""
+RULE = "sqrt-area/3-scans/norm-10"
 """Changes whenever the rule above does, so that old features are not taken for new ones."""
 
 
@@ -72,7 +75,8 @@ def random_features(world: World) -> FeatureTable:
     """Gives a fixed random vector per viewpoint: it can be memorised but means nothing."""
     rng = generator(0, f"random features/{world.graph.world}")
     shape = (len(world.graph.viewpoints), 1, RANDOM_DIM)
-    values = rng.standard_normal(shape, dtype=np.float32) / np.float32(np.sqrt(RANDOM_DIM))
+    values = rng.standard_normal(shape, dtype=np.float32)
+    values *= np.float32(NORM / np.sqrt(RANDOM_DIM))
     return FeatureTable(
         encoder="random",
         fingerprint=hashlib.sha256(values.tobytes()).hexdigest(),
@@ -102,7 +106,7 @@ def _multi_hot(
     np.add.at(values, (seen.panorama[kept], seen.view[kept], column[kept]), seen.area[kept])
     np.sqrt(values, out=values)
     norms = np.einsum("pvd,pvd->pv", values, values)
-    values /= np.sqrt(norms[norms > 0].mean())
+    values *= NORM / np.sqrt(norms[norms > 0].mean())
     return values.astype(np.float16)
 
 
