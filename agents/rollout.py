@@ -49,18 +49,25 @@ class Rollout:
     trajectories: list[Trajectory]
 
 
-def play(env: Environment, agent: Agent, episodes: Ints) -> Rollout:
+def play(env: Environment, agent: Agent, episodes: Ints | None = None) -> Rollout:
     """Plays episodes with an agent, one per row of the environment.
 
     Args:
         env: A native vector environment with manual reset.
         agent: Is asked only for rows whose episode still goes.
-        episodes: (n,) indices into the environment's episodes, at most as many as it has rows.
+        episodes: (n,) indices into the environment's episodes, at most as many as it has rows;
+            None lets the environment draw its next ones, one for each row.
     """
-    chosen = np.full(env.num_envs, -1, dtype=np.int64)
-    chosen[: len(episodes)] = episodes
-    observation, info = env.reset(options={"episodes": chosen})
-    active = chosen >= 0
+    inner = env.unwrapped
+    assert isinstance(inner, PanoramaVectorEnv)
+    options = {}
+    if episodes is not None:
+        chosen = np.full(env.num_envs, -1, dtype=np.int64)
+        chosen[: len(episodes)] = episodes
+        options["episodes"] = chosen
+    observation, info = env.reset(options=options)
+    asked = inner.episode_index >= 0
+    active = asked.copy()
     truncated = np.zeros(env.num_envs, dtype=bool)
     steps: list[Step] = []
     agent.begin(_turn(observation, info, active))
@@ -72,9 +79,7 @@ def play(env: Environment, agent: Agent, episodes: Ints) -> Rollout:
         observation, reward, terminated, truncated, info = env.step(actions)
         steps.append(Step(turn.rows, action, turn.expert, reward[turn.rows]))
         active &= ~(terminated | truncated)
-    inner = env.unwrapped
-    assert isinstance(inner, PanoramaVectorEnv)
-    cut = _turn(observation, info, truncated & (chosen >= 0))
+    cut = _turn(observation, info, truncated & asked)
     return Rollout(steps, cut, inner.trajectories())
 
 

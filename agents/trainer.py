@@ -30,7 +30,7 @@ from envs.wrappers import VectorExpertActions
 from vln import checkpoint
 from vln.data.episodes import EpisodeSet
 from vln.errors import BadConfig, CheckpointMismatch
-from vln.runs import Run, generator
+from vln.runs import Run
 
 logger = logging.getLogger(__name__)
 
@@ -43,14 +43,12 @@ class Progress:
 
     Attributes:
         iteration: Updates done.
-        drawn: Training episodes drawn so far, over all epochs.
         best: Best success rate on the selection split, in percent.
         best_iteration: When that was.
         seconds: Spent on updates.
     """
 
     iteration: int = 0
-    drawn: int = 0
     best: float = -1.0
     best_iteration: int = 0
     seconds: float = 0.0
@@ -78,18 +76,16 @@ class Trainer:
                 f"{config.env} {split} has {len(episodes)} episodes, and an update takes {rows}. "
                 "Choose a smaller --batch."
             )
-        self._num_episodes = len(episodes)
-        self._env = VectorExpertActions(
-            PanoramaVectorEnv(
-                num_envs=rows, graph=scene.graph, episodes=episodes, max_steps=config.max_steps
-            )
+        self._episodes = PanoramaVectorEnv(
+            num_envs=rows, graph=scene.graph, episodes=episodes, max_steps=config.max_steps
         )
+        self._episodes.np_random = run.rng("episodes")
+        self._env = VectorExpertActions(self._episodes)
         self.policy = build_policy(config, scene)
         log_cut_instructions(episodes, self.policy)
         self.optimizer = torch.optim.RMSprop(self.model.parameters(), lr=config.optim.lr)
         self._feedback = np.full(rows, CODES["sample"])
         self._feedback[: config.batch] = CODES[config.learning.imitation_feedback]
-        self._epoch, self._order = -1, np.zeros(0, dtype=np.int64)
 
     @property
     def model(self) -> Follower:
@@ -126,7 +122,7 @@ class Trainer:
         self.model.train()
         self.policy.record = record = Record()
         self.policy.feedback = self._feedback
-        rollout = play(self._env, self.policy, self._draw(self._env.num_envs))
+        rollout = play(self._env, self.policy)
         loss, parts = self._loss(rollout, record)
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
@@ -194,23 +190,6 @@ class Trainer:
     def _tensor(self, values: Any) -> Tensor:  # noqa: ANN401
         return torch.from_numpy(values).to(self.config.device)
 
-    def _draw(self, count: int) -> Ints:
-        """Gives the next episodes: one shuffle per epoch, in slices that wrap at its end."""
-        places = self.progress.drawn + np.arange(count)
-        self.progress.drawn += count
-        return np.array(
-            [
-                self._order_of(epoch)[i]
-                for epoch, i in zip(*np.divmod(places, self._num_episodes), strict=True)
-            ]
-        )
-
-    def _order_of(self, epoch: int) -> Ints:
-        if epoch != self._epoch:
-            rng = generator(self.config.seed, f"episode order/{epoch}")
-            self._epoch, self._order = int(epoch), rng.permutation(self._num_episodes)
-        return self._order
-
     def _checkpoint(self, means: dict[str, float]) -> str:
         """Evaluates, logs, and saves; gives a line for the progress bar."""
         config, progress = self.config, self.progress
@@ -237,6 +216,7 @@ class Trainer:
         state = {
             "progress": vars(self.progress),
             "generators": self.policy.generators(),
+            "episodes": self._episodes.state(),
             "vocabulary": list(self.policy.vocabulary.words),
             "features": self.scene.fingerprint,
             "features_dim": 0 if self.scene.features is None else self.scene.features.dim,
@@ -272,6 +252,7 @@ class Trainer:
         checkpoint.load_weights(self.model, model, source=file)
         self._restore_optimizer(tensors)
         self.policy.restore_generators(state["generators"])
+        self._episodes.restore(state["episodes"])
         self.progress = Progress(**state["progress"])
         self.run.rewind(self.progress.iteration)
         logger.info("resuming %s after %d updates", self.run.folder, self.progress.iteration)

@@ -3,9 +3,9 @@
 A view's features are an area-weighted multi-hot over object names: the square root of the share of
 the view that boxes of that name cover, scaled so that views with objects have a root mean square
 norm of `NORM`, about that of CLIP's features: much smaller ones drown beside the angle features,
-which count 32 times. Names count if they are seen in at least three training scans, so that none describes one
-house. `objects_shuffled` gives each viewpoint the objects of another one of its scan; `random`
-gives each viewpoint one fixed random vector, the same in all views.
+which count 32 times. Names count if they are seen in at least three training scans, so that none
+describes one house. `objects_shuffled` gives each viewpoint the objects of another one of its scan;
+`random` gives each viewpoint one fixed random vector, the same in all views.
 """
 
 from __future__ import annotations
