@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ from vln.data.connectivity import load_graph
 from vln.data.episodes import EpisodeSet, load_episodes
 from vln.data.locations import data_root
 from vln.encoders import ENCODERS, World
-from vln.errors import CheckpointMismatch
+from vln.errors import BadConfig, CheckpointMismatch
 from vln.features.source import FeatureTable
 from vln.graph import NavGraph
 from vln.runs import Run, generator
@@ -74,6 +74,20 @@ class Scene:
         return "" if self.features is None else self.features.fingerprint
 
 
+def check_device(name: str) -> None:
+    """Refuses a device that torch cannot use here.
+
+    Raises:
+        BadConfig: No such kind of device, or no GPU is visible.
+    """
+    try:
+        device = torch.device(name)
+    except RuntimeError:
+        raise BadConfig(f"no device {name!r}; expected cpu, cuda or cuda:N.") from None
+    if device.type == "cuda" and not torch.cuda.is_available():
+        raise BadConfig(f"--device {name}, but no GPU is visible. Use --device cpu.")
+
+
 def training_split(config: TrainConfig) -> str:
     """Gives the split that is trained on: without the houses of `dev` where they select."""
     return "train_fit" if config.select == "dev" else "train"
@@ -87,7 +101,7 @@ def build_policy(config: TrainConfig, scene: Scene) -> FollowerPolicy:
 
 
 def load_policy(
-    folder: Path, *, which: str = "best", data: Path | None = None
+    folder: Path, *, which: str = "best", data: Path | None = None, device: str = "cpu"
 ) -> tuple[FollowerPolicy, Scene, TrainConfig, dict[str, Any]]:
     """Gives a trained follower, its scene, its configuration and its checkpoint's state.
 
@@ -95,11 +109,14 @@ def load_policy(
         folder: A run's folder.
         which: `best` or `last`.
         data: The world's folder; `$VLN_DATA` where None.
+        device: Where the networks shall live, whatever they were trained on.
 
     Raises:
         CheckpointMismatch: No such run, or one that does not fit the data and features found.
+        BadConfig: torch cannot use the device.
     """
-    config = from_json(Run.read_config(folder))
+    check_device(device)
+    config = replace(from_json(Run.read_config(folder)), device=device)
     tensors, state = checkpoint.load(folder / f"checkpoints/{which}.safetensors")
     scene = Scene.open(config, data)
     if state["features"] != scene.fingerprint:

@@ -14,7 +14,7 @@ import tyro
 from agents.config import TrainConfig, from_json, to_json
 from agents.evaluation import sample_walks, score, walk
 from agents.recipes import RECIPES
-from agents.scene import Scene, load_policy
+from agents.scene import Scene, check_device, load_policy
 from agents.trainer import Trainer, run_folder
 from vln import worlds
 from vln.data.episodes import DATASETS
@@ -118,18 +118,13 @@ def _check(config: TrainConfig) -> TrainConfig:
     DATASETS[config.env]
     if config.agent not in AGENTS:
         raise UnknownName.of("agent", config.agent, AGENTS)
-    try:
-        device = torch.device(config.device)
-    except RuntimeError:
-        raise BadConfig(f"no device {config.device!r}; expected cpu, cuda or cuda:N.") from None
-    if device.type == "cuda" and not torch.cuda.is_available():
-        raise BadConfig(f"--device {config.device}, but no GPU is visible. Use --device cpu.")
+    check_device(config.device)
     return config
 
 
 def _report(folder: Path, config: TrainConfig, data: Path | None) -> None:
     """Prints the best checkpoint's scores and draws some of its walks."""
-    policy, scene, _, state = load_policy(folder, data=data)
+    policy, scene, _, state = load_policy(folder, data=data, device=config.device)
     say(
         f"\n{folder}: the best of {config.iterations} updates is "
         f"{state['progress']['iteration']}, chosen by success rate on {config.select} "

@@ -45,6 +45,8 @@ class Choice:
     """Seed of a scripted agent, and of the bootstrap where there is one."""
     data: Path | None = None
     """Data folder; without it VLN_DATA."""
+    device: str = "cpu"
+    """Where a trained agent's networks live: cpu, cuda, cuda:1."""
     threads: int = 1
     """Threads of matrix products on a CPU."""
 
@@ -106,7 +108,9 @@ def scripted(name: str, *, graph: NavGraph, episodes: EpisodeSet, seed: int) -> 
 
 
 def _trained(choice: Choice, folder: Path) -> Player:
-    policy, scene, config, state = load_policy(folder, which=choice.checkpoint, data=choice.data)
+    policy, scene, config, state = load_policy(
+        folder, which=choice.checkpoint, data=choice.data, device=choice.device
+    )
     env = choice.env or scene.dataset
     episodes = load_episodes(env, choice.split, data=scene.data, graph=scene.graph)
     iteration = state["progress"]["iteration"]
