@@ -53,14 +53,13 @@ def _run(given: list[str]) -> int:
     torch.set_num_threads(config.threads)
     data = worlds.given_or_tiny(command.data) if command.or_tiny else command.data
     scene = Scene.open(config, data)
-    if command.resume is None:
-        folder = command.out or run_folder(config)
-        run = Run.create(folder, seed=config.seed, config=to_json(config))
-        trainer = Trainer(config, scene, run)
-    else:
-        run = Run(command.resume, seed=config.seed)
-        trainer = Trainer(config, scene, run)
+    folder = command.resume or command.out or run_folder(config)
+    run = Run(folder, seed=config.seed)
+    trainer = Trainer(config, scene, run)
+    if command.resume is not None:
         trainer.resume()
+    else:  # only now, so that settings that cannot work leave no folder behind
+        Run.create(folder, seed=config.seed, config=to_json(config))
     sys.stderr.write(f"run {run.folder}\n")
     try:
         trainer.train()
