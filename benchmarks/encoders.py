@@ -27,6 +27,7 @@ from agents.follower.policy import FollowerPolicy, Record
 from agents.rollout import play
 from agents.scene import Scene, load_policy
 from benchmarks import tables
+from benchmarks.curves import condition_of
 from envs.vector import PanoramaVectorEnv
 from envs.wrappers import VectorExpertActions
 from vln.data.episodes import EpisodeSet
@@ -99,8 +100,7 @@ def measure(run: Path, config: Config) -> Foresight:
     if scene.features is not None:
         policy.look_with(_elsewhere(scene.features, scene))
         wrong = _losses(policy, scene, episodes)
-    recipe = "imitation + reward" if settings.learning.reinforcement else "imitation"
-    return Foresight(f"{settings.encoder}, {recipe}", settings.seed, own, wrong)
+    return Foresight(condition_of(run), settings.seed, own, wrong)
 
 
 def _elsewhere(features: FeatureTable, scene: Scene) -> FeatureTable:

@@ -1,0 +1,132 @@
+"""Learning curves of runs: success against updates, seeds of one condition together.
+
+`python -m benchmarks.curves RUN... --out curves.png` draws the mean over seeds with their range
+shaded, and writes the numbers beside the picture. Needs matplotlib, which the development
+environment holds.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+import orjson
+import tyro
+
+from agents.config import from_json
+from vln.errors import BadConfig
+from vln.metrics.paths import METRICS
+from vln.runs import Run, atomic, entry_point, say
+
+Curves = dict[str, dict[int, list[float]]]
+"""Condition -> updates -> one value per seed."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config:
+    """Draws learning curves of runs."""
+
+    runs: Annotated[tuple[Path, ...], tyro.conf.Positional]
+    """Folders of runs."""
+    out: Path
+    """Picture to write; its numbers go to the same name with .json."""
+    splits: tuple[str, ...] = ("val_seen", "val_unseen")
+    """Splits that the runs were evaluated on."""
+    metric: str = "SR"
+    """Column of the score tables."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs the command line."""
+    config = tyro.cli(Config, args=arguments, prog="python -m benchmarks.curves")
+    return entry_point(lambda: _run(config))
+
+
+def _run(config: Config) -> int:
+    chosen = next((metric for metric in METRICS if metric.label == config.metric), None)
+    if chosen is None:
+        labels = ", ".join(metric.label for metric in METRICS)
+        raise BadConfig(f"--metric {config.metric}; expected one of {labels}.")
+    found = {
+        split: gather(config.runs, key=f"{split}/{chosen.attribute}", scale=chosen.scale)
+        for split in config.splits
+    }
+    draw(found, ylabel=f"{chosen.label} ({chosen.unit})", file=config.out)
+    numbers = config.out.with_suffix(".json")
+    with atomic(numbers) as stream:
+        option = orjson.OPT_INDENT_2 | orjson.OPT_NON_STR_KEYS
+        stream.write(orjson.dumps({"metric": chosen.label, **found}, option=option))
+    say(f"{config.out} and {numbers}")
+    return 0
+
+
+def condition_of(run: Path) -> str:
+    """Gives what tables call a run: its encoder and what it learns from.
+
+    Raises:
+        CheckpointMismatch: No run there.
+    """
+    config = from_json(Run.read_config(run))
+    taught = "imitation + reward" if config.learning.reinforcement else "imitation"
+    return f"{config.encoder}, {taught}"
+
+
+def gather(runs: Sequence[Path], *, key: str, scale: float) -> Curves:
+    """Gives the logged values of all runs, those of one condition together.
+
+    Raises:
+        BadConfig: A run has logged no such value.
+    """
+    curves: Curves = {}
+    for run in runs:
+        history = [entry for entry in Run(run, seed=0).history() if key in entry]
+        if not history:
+            raise BadConfig(f"{run} has logged no {key!r}; name a split it was evaluated on.")
+        curve = curves.setdefault(condition_of(run), {})
+        for entry in history:
+            curve.setdefault(int(entry["step"]), []).append(scale * float(entry[key]))
+    return curves
+
+
+def draw(found: Mapping[str, Curves], *, ylabel: str, file: Path) -> None:
+    """Draws one panel per split.
+
+    Raises:
+        BadConfig: matplotlib is not installed.
+    """
+    try:
+        import matplotlib
+    except ImportError:
+        raise BadConfig("curves need matplotlib: install the `dev` extra.") from None
+    matplotlib.use("agg")
+    from matplotlib import pyplot
+
+    figure, panels = pyplot.subplots(
+        1, len(found), figsize=(5.2 * len(found), 3.8), sharey=True, squeeze=False
+    )
+    for panel, (split, curves) in zip(panels[0], found.items(), strict=True):
+        for name, curve in curves.items():
+            _draw_curve(panel, name, curve)
+        panel.set(title=split, xlabel="updates", ylabel=ylabel)
+        panel.grid(alpha=0.3)
+    panels[0][-1].legend(fontsize="small", loc="lower right")
+    figure.tight_layout()
+    file.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(file, dpi=110)
+    pyplot.close(figure)
+
+
+def _draw_curve(panel: Any, name: str, curve: Mapping[int, Sequence[float]]) -> None:  # noqa: ANN401
+    steps = sorted(curve)
+    means = [sum(curve[step]) / len(curve[step]) for step in steps]
+    seeds = max(len(values) for values in curve.values())
+    (line,) = panel.plot(steps, means, marker="o", markersize=3, label=f"{name} ({seeds})")
+    low, high = [min(curve[s]) for s in steps], [max(curve[s]) for s in steps]
+    panel.fill_between(steps, low, high, alpha=0.15, color=line.get_color())
+
+
+if __name__ == "__main__":
+    sys.exit(main())
