@@ -158,8 +158,7 @@ class FollowerPolicy:
             return torch.from_numpy(np.ascontiguousarray(values)).to(self._device)
 
         count = len(turn.rows)
-        views = torch.empty(count, 36, 0)
-        shown = torch.empty(count, 0, 0)
+        views = shown = torch.empty(count, 0, 0, device=self._device)  # a blind agent's
         if self._eyes is not None:
             views = self._eyes(turn.observation["panorama"])
             place = tensor("candidate_view").clamp_min(0)
