@@ -6,7 +6,7 @@ import pytest
 
 from vln.data.objects import load_objects
 from vln.encoders import ENCODERS, World
-from vln.encoders.objects import training_names
+from vln.encoders.objects import NORM, training_names
 from vln.errors import CorruptData, MissingData, MissingFeatures, UnknownName
 from vln.features import store
 from vln.features.source import FeatureTable
@@ -158,7 +158,7 @@ def _rename_one_object(folder, scan, name):
             return
 
 
-def test_object_features_are_root_areas_of_mean_square_norm_one(world):
+def test_object_features_are_root_areas_at_the_scale_of_clips(world):
     table = ENCODERS["objects"](world)
     seen = load_objects(world.data, world.graph)
     names = training_names(seen, world)
@@ -169,8 +169,8 @@ def test_object_features_are_root_areas_of_mean_square_norm_one(world):
         if seen.names[name] in names:
             area[panorama, view, names.index(seen.names[name])] += share
     square = area.sum(axis=2)
-    expected = np.sqrt(area / square[square > 0].mean())
-    np.testing.assert_allclose(table.values, expected, atol=2e-3)
+    expected = NORM * np.sqrt(area / square[square > 0].mean())
+    np.testing.assert_allclose(table.values, expected, atol=2e-2)
 
 
 def test_objects_are_made_once_and_read_back(world):
@@ -198,7 +198,7 @@ def test_random_features_are_one_fixed_vector_per_viewpoint(world):
     assert (found == found[:, :1]).all()
     assert len(np.unique(found[:, 0], axis=0)) == len(world.graph.viewpoints)
     norms = (found[:, 0].astype(np.float64) ** 2).sum(axis=1)
-    assert norms.mean() == pytest.approx(1, abs=0.05)
+    assert norms.mean() == pytest.approx(NORM**2, rel=0.05)
     np.testing.assert_array_equal(ENCODERS["random"](world).values, table.values)
 
 

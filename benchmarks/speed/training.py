@@ -18,6 +18,7 @@ from benchmarks.speed.flops import Amount, update_flops
 from benchmarks.speed.machine import matrix_rates
 from benchmarks.speed.rows import Row, Timing, seconds_row
 from benchmarks.speed.setting import BLIND, Setting
+from envs.vector import PanoramaVectorEnv
 
 PRECISIONS = ("float32", "bfloat16")
 ENVDROP_IMITATION = {512: 0.94, 1024: 1.30, 2048: 1.91}
@@ -105,12 +106,14 @@ class Listener:
     def __exit__(self, *_: object) -> None:
         self._patch.stop()
 
-    def _play(self, env: Environment, agent: Agent, episodes: Ints) -> Rollout:
+    def _play(self, env: Environment, agent: Agent) -> Rollout:
         watched = Stopwatch(agent, self._setting)
         start = now(self._setting)
-        rollout = play(env, watched, episodes)
+        rollout = play(env, watched)
         seconds = now(self._setting) - start
-        words, batch = self._words[episodes], self._setting.batch
+        inner = env.unwrapped
+        assert isinstance(inner, PanoramaVectorEnv)
+        words, batch = self._words[inner.episode_index], self._setting.batch
         rows = [step.rows for step in rollout.steps]
         taught = sum(bool((row < batch).any()) for row in rows)
         sampled = sum(bool((row >= batch).any()) for row in rows)
