@@ -17,6 +17,7 @@ from envs.scenes import Scene
 from envs.tracks import Tracks
 from vln.errors import IllegalAction
 from vln.graph import NavGraph
+from vln.metrics.paths import SUCCESS_RADIUS
 from vln.observed import ObservedGraph
 from vln.simulator import Simulator, States
 from vln.types import Trajectory
@@ -25,8 +26,6 @@ Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
 Flags = npt.NDArray[np.bool_]
 
-SUCCESS = 3.0
-"""Metres from the goal, walked, within which stopping is a success; exclusive."""
 LEVEL_NORTH = 12
 
 
@@ -192,7 +191,7 @@ class EpisodeBatch:
         self._distance = now = self._simulator.distance(self.states.panorama, self._goal)
         # Comparisons, for inf - inf would be NaN where the goal is out of reach.
         progress = (now < before).astype(np.float64) - (now > before)
-        arrival = np.where(now < SUCCESS, 2.0, -2.0)
+        arrival = np.where(now < SUCCESS_RADIUS, 2.0, -2.0)
         return np.where(stopped, arrival, progress) * (acting & self._labelled)
 
     def names(self) -> dict[str, npt.NDArray[Any]]:

@@ -20,10 +20,10 @@ from numpy.typing import NDArray
 
 from vln.data.locations import RESTORE, parse_json, read_bytes
 from vln.errors import CorruptData, MissingData, UnknownViewpoint
+from vln.geometry import NUM_VIEWS
 from vln.graph import NavGraph
 
 WIDTH, HEIGHT = 640, 480
-NUM_VIEWS = 36
 
 _REMEDY = "Correct the record, or copy REVERIE's boxes again."
 _Files = Iterator[tuple[str, bytes]]

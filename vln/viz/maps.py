@@ -16,6 +16,7 @@ import numpy.typing as npt
 
 from vln.errors import BadConfig
 from vln.graph import NavGraph
+from vln.metrics.paths import SUCCESS_RADIUS
 from vln.viz.canvas import INK, PAPER, Canvas, Colour, Image, text_block
 
 Ints = npt.NDArray[np.int64]
@@ -33,8 +34,6 @@ SIGHT: Colour = (222, 234, 252)
 
 SAME_FLOOR = 1.2
 """Metres of height within which two viewpoints count as one floor."""
-SUCCESS = 3.0
-"""Metres from the goal that count as arrived, R2R's rule."""
 MARGIN = 2.0
 """Metres kept free around what must be seen."""
 LEAST_SPAN = 12.0
@@ -74,8 +73,8 @@ def draw_map(
 
     Green is the reference, blue the walk (light at first, dark at last, kept to the right where it
     goes both ways), a white disc its start; orange numbers are the candidates, as actions 1, 2,
-    ...; a star is the goal, the dashed circle lies `SUCCESS` metres around it, and the viewpoints
-    that count as arrived (that far on foot) are gold.
+    ...; a star is the goal, the dashed circle lies `SUCCESS_RADIUS` metres around it, and the
+    viewpoints that count as arrived (that far on foot) are gold.
 
     Args:
         graph: The navigation graph.
@@ -107,7 +106,7 @@ def draw_map(
         _draw_sight(sheet, graph.position[path[-1], :2], heading)
     _draw_graph(sheet, graph, members, floor, goal)
     if goal is not None:
-        sheet.ring(graph.position[goal, :2], GOAL_RIM, metres=SUCCESS)
+        sheet.ring(graph.position[goal, :2], GOAL_RIM, metres=SUCCESS_RADIUS)
     _draw_reference(sheet, graph.position[list(reference), :2])
     choices = graph.position[list(candidates), :2]
     if path:
@@ -190,8 +189,8 @@ def _frame(
     places = graph.position[list(shown), :2]
     low, high = places.min(axis=0) - MARGIN, places.max(axis=0) + MARGIN
     if goal is not None:  # the circle of success is to be seen whole
-        low = np.minimum(low, graph.position[goal, :2] - SUCCESS - 0.3)
-        high = np.maximum(high, graph.position[goal, :2] + SUCCESS + 0.3)
+        low = np.minimum(low, graph.position[goal, :2] - SUCCESS_RADIUS - 0.3)
+        high = np.maximum(high, graph.position[goal, :2] + SUCCESS_RADIUS + 0.3)
     span = np.maximum(high - low, LEAST_SPAN)
     scale = max(span[0] / size[1], span[1] / size[0])
     return Canvas(size, centre=(low + high) / 2, metres_per_pixel=float(scale))
@@ -226,7 +225,7 @@ def _draw_graph(
     sheet.lines(ends[on_floor], EDGE, width=1.5)
     arrived = np.zeros(len(graph.position), dtype=bool)
     if goal is not None:
-        arrived[nodes] = graph.distance(nodes, goal) < SUCCESS
+        arrived[nodes] = graph.distance(nodes, goal) < SUCCESS_RADIUS
     for panorama in nodes[np.argsort(near[nodes], kind="stable")]:
         colour = GOAL if arrived[panorama] else NODE
         radius = 4.5 if arrived[panorama] else 3.2
