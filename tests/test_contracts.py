@@ -1,7 +1,5 @@
 """Everything registered keeps its contract; a new registration is tested by adding one class."""
 
-from pathlib import Path
-
 import numpy as np
 import torch
 
@@ -72,10 +70,6 @@ class TestShortest(ScriptedContract):
 
 class TestRandom(ScriptedContract):
     name = "random"
-
-    def test_an_episode_plays_the_same_alone_and_among_others(self, tmp_path: Path):
-        # Its only state is one draw per row, in the order of the rows: the first row's is the same.
-        super().test_an_episode_plays_the_same_alone_and_among_others(tmp_path)
 
 
 class TestFollower(AgentContract):
