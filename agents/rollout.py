@@ -68,7 +68,7 @@ def play(env: Environment, agent: Agent, episodes: Ints | None = None) -> Rollou
     observation, info = env.reset(options=options)
     asked = inner.episode_index >= 0
     active = asked.copy()
-    truncated = np.zeros(env.num_envs, dtype=bool)
+    truncated: npt.NDArray[np.bool_] = np.zeros(env.num_envs, dtype=bool)
     steps: list[Step] = []
     agent.begin(_turn(observation, info, active))
     while active.any():

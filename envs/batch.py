@@ -79,7 +79,7 @@ class EpisodeBatch:
         self.instruction = np.zeros((num_envs, table.width), dtype=np.uint8)
         self.terminated = np.ones(num_envs, dtype=bool)
         self.truncated = np.zeros(num_envs, dtype=bool)
-        self.live = np.zeros(num_envs, dtype=bool)
+        self.live: Flags = np.zeros(num_envs, dtype=bool)
         self.has_idle = True
         self._distance = np.zeros(num_envs)
         self._labelled = np.zeros(num_envs, dtype=bool)
@@ -192,7 +192,8 @@ class EpisodeBatch:
         # Comparisons, for inf - inf would be NaN where the goal is out of reach.
         progress = (now < before).astype(np.float64) - (now > before)
         arrival = np.where(now < SUCCESS_RADIUS, 2.0, -2.0)
-        return np.where(stopped, arrival, progress) * (acting & self._labelled)
+        reward: Floats = np.where(stopped, arrival, progress) * (acting & self._labelled)
+        return reward
 
     def names(self) -> dict[str, npt.NDArray[Any]]:
         """Gives scan, viewpoint and episode id of all rows, (B,) object; None where idle.

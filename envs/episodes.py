@@ -129,7 +129,7 @@ class EpisodeOrder:
 
     def restart(self) -> None:
         """Forgets the pass under way; the next draw begins a new one."""
-        self._pass = np.zeros(0, dtype=np.int64)
+        self._pass: Ints = np.zeros(0, dtype=np.int64)
         self._drawn = 0
         self._before: Any = None
 

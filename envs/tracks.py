@@ -28,8 +28,8 @@ class Tracks:
 
     def __init__(self, num_envs: int, *, moves: int) -> None:
         """Makes room for `moves` moves per row."""
-        self._panorama = np.zeros((num_envs, moves + 2), dtype=np.int64)
-        self._view = np.zeros_like(self._panorama)
+        self._panorama: Ints = np.zeros((num_envs, moves + 2), dtype=np.int64)
+        self._view: Ints = np.zeros_like(self._panorama)
         self._length = np.zeros(num_envs, dtype=np.int64)
         self._row = np.arange(num_envs)
 

@@ -33,7 +33,8 @@ def heading_of(displacement: Floats) -> Floats:
 def elevation_of(displacement: Floats) -> Floats:
     """Gives the elevation of displacements (..., 3) in metres, in [-pi/2, pi/2]."""
     horizontal = np.hypot(displacement[..., 0], displacement[..., 1])
-    return np.arctan2(displacement[..., 2], horizontal)
+    elevation: Floats = np.arctan2(displacement[..., 2], horizontal)
+    return elevation
 
 
 def wrap(angle: Floats) -> Floats:

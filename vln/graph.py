@@ -325,7 +325,9 @@ def _sweep_order(source: Ints, heading: Floats, elevation: Floats) -> Ints:
     turn = np.abs(geometry.wrap(heading[:, None] - views))
     first_view = np.argmax(turn <= HALF_FIELD_OF_VIEW, axis=1)
     sideways = turn[np.arange(len(source)), first_view]
-    return np.lexsort((np.hypot(sideways, elevation + geometry.STEP), first_view, source))
+    off_centre = np.hypot(sideways, elevation + geometry.STEP)
+    order: Ints = np.lexsort((off_centre, first_view, source))
+    return order
 
 
 def _all_pairs(

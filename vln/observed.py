@@ -32,10 +32,10 @@ class ObservedGraph:
     def __init__(self, graph: NavGraph, num_envs: int) -> None:
         self.graph = graph
         width = 4 * (graph.max_degree + 1)
-        self.seen = np.full((num_envs, width), -1, dtype=np.int64)
+        self.seen: Ints = np.full((num_envs, width), -1, dtype=np.int64)
         self.num_seen = np.zeros(num_envs, dtype=np.int64)
-        self._distance = np.full((num_envs, width, width), np.inf)
-        self._hop = np.full((num_envs, width, width), -1, dtype=np.int16)
+        self._distance: npt.NDArray[np.float64] = np.full((num_envs, width, width), np.inf)
+        self._hop: npt.NDArray[np.int16] = np.full((num_envs, width, width), -1, dtype=np.int16)
 
     def reset(self, rows: Ints, panorama: Ints) -> None:
         """Forgets what `rows` (n,) have seen and starts them at `panorama` (n,)."""

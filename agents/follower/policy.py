@@ -176,7 +176,7 @@ class FollowerPolicy:
         scores = logits.detach().float().cpu().numpy()
         best: Ints = scores.argmax(axis=1)
         if isinstance(self.feedback, str):
-            code = np.full(len(best), CODES[self.feedback])
+            code: Ints = np.full(len(best), CODES[self.feedback])
         else:
             code = self.feedback[turn.rows]
         if (code == CODES["sample"]).any():

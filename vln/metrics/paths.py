@@ -239,7 +239,8 @@ class _Padded:
 
     def last(self, values: npt.NDArray[T]) -> npt.NDArray[T]:
         """Gives the (E,) entries of (E, n) values at the end of each path."""
-        return values[np.arange(len(values)), self.lengths - 1]
+        ends: npt.NDArray[T] = values[np.arange(len(values)), self.lengths - 1]
+        return ends
 
     def metres(self, graph: NavGraph) -> Floats:
         """Gives the metres along each path, (E,)."""

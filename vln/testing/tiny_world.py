@@ -154,7 +154,7 @@ def _house(rng: np.random.Generator, number: int) -> list[dict[str, Any]]:
     adjacency = (step == 1) & is_open
     flat = np.stack([column, row], axis=1) * SPACING + rng.uniform(-JITTER, JITTER, (len(row), 2))
     position = np.column_stack([flat, floor + CAMERA_HEIGHT])
-    included = np.ones(len(row), np.bool_)
+    included: NDArray[np.bool_] = np.ones(len(row), np.bool_)
     if number == 0:
         position, adjacency, included = _oddities(position, adjacency, included)
     yaw = rng.uniform(0, 2 * np.pi, len(position))
@@ -286,6 +286,6 @@ def _boxes(sight: Floats, size: Floats) -> NDArray[np.int64]:
     half = size[:, None, :] / depth * FOCAL / 2
     near, far = (np.clip(centre + sign * half, 0, VIEW_SIZE).round() for sign in (-1, 1))
     inside = ((centre >= 0) & (centre < VIEW_SIZE)).all(axis=-1) & (sight @ forward.T > 0.1)
-    boxes = np.concatenate([near, far - near], axis=-1).astype(np.int64)
+    boxes: NDArray[np.int64] = np.concatenate([near, far - near], axis=-1).astype(np.int64)
     boxes[~inside] = 0
     return boxes
