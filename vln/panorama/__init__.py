@@ -1,0 +1,1 @@
+"""Panoramas: files -> six faces -> any view."""

@@ -1,0 +1,151 @@
+"""Renders views of many panoramas at once with torch, on a GPU or a CPU.
+
+The same numbers as `vln.panorama.views`, from the same matrices; agrees with it up to rounding.
+Imports torch: ask for it by name where a device is wanted.
+
+Legend: P panoramas, N views, H x W pixels, A texels along a bordered face.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch.nn import functional
+
+from vln import geometry
+from vln.errors import BadConfig
+from vln.panorama.faces import BORDER, NUM_FACES, Panorama
+from vln.panorama.pinhole import FACE_AXES, Camera, camera_axes, pixel_rays, smoothing
+
+
+class TorchViewRenderer:
+    """Renders batches of panoramas with one camera.
+
+    Args:
+        camera: The pinhole that all views share.
+        device: A torch device.
+        smooth: As for `vln.panorama.views.ViewRenderer`.
+        max_samples: Pixels rendered at once; bounds the memory of what lies between (about 60
+            bytes per pixel).
+    """
+
+    def __init__(
+        self,
+        camera: Camera,
+        *,
+        device: str | torch.device,
+        smooth: bool = False,
+        max_samples: int = 1 << 24,
+    ) -> None:
+        self.camera = camera
+        self.device = torch.device(device)
+        self.smooth = smooth
+        self.max_samples = max_samples
+        self._axes = torch.tensor(FACE_AXES, dtype=torch.float32, device=self.device)
+        column = torch.arange(camera.width, dtype=torch.float32, device=self.device)
+        row = torch.arange(camera.height, dtype=torch.float32, device=self.device)
+        rows, columns = torch.meshgrid(row, column, indexing="ij")
+        self._pixels = torch.stack([columns, rows, torch.ones_like(rows)]).reshape(3, -1)
+
+    def sweep(self, panoramas: Sequence[Panorama]) -> torch.Tensor:
+        """Gives (P, 36, H, W, 3) uint8 RGB on the device; takes and raises as `views`."""
+        views = np.arange(geometry.NUM_VIEWS)
+        return self.views(panoramas, geometry.view_heading(views), geometry.view_elevation(views))
+
+    def views(
+        self, panoramas: Sequence[Panorama], heading: npt.ArrayLike, elevation: npt.ArrayLike
+    ) -> torch.Tensor:
+        """Gives (P, N, H, W, 3) uint8 RGB on the device.
+
+        Args:
+            panoramas: P with faces of one size.
+            heading: (N,) or (P, N) radians.
+            elevation: (N,) or (P, N) radians.
+
+        Raises:
+            BadConfig: The faces differ in size, or the views would not fit into memory.
+        """
+        heading, elevation = np.broadcast_arrays(heading, elevation)
+        shape = (len(panoramas), heading.shape[-1])
+        heading, elevation = (np.broadcast_to(a, shape).ravel() for a in (heading, elevation))
+        self.camera.check_room(heading.size)
+        height, width = self.camera.height, self.camera.width
+        result = torch.empty((*shape, height, width, 3), dtype=torch.uint8, device=self.device)
+        if not heading.size:
+            return result
+        rotation = np.repeat([p.rotation for p in panoramas], shape[1], axis=0)
+        rays = pixel_rays(self.camera, camera_axes(heading, elevation), rotation)
+        matrices = torch.tensor(rays, dtype=torch.float32, device=self.device)
+        matrices = matrices.reshape(*shape, 3, 3)
+        atlas = self._atlas(panoramas)
+        step = max(1, self.max_samples // (shape[1] * height * width))
+        for first in range(0, len(panoramas), step):
+            part = slice(first, first + step)
+            result[part] = self._sample(atlas[part], matrices[part])
+        return result
+
+    def _atlas(self, panoramas: Sequence[Panorama]) -> torch.Tensor:
+        """Gives (P, 3, 6, A, A) float32 faces as they are sampled, 0 to 255."""
+        sizes = sorted({p.size for p in panoramas})
+        if len(sizes) > 1:
+            raise BadConfig(
+                f"panoramas with faces of {sizes} pixels in one batch; expected one size. Render "
+                "them in batches of their own."
+            )
+        stacked = torch.from_numpy(np.stack([p.atlas for p in panoramas])).to(self.device)
+        faces = stacked[..., :3].permute(0, 4, 1, 2, 3).float()
+        halvings, blur = smoothing(self.camera, sizes[0]) if self.smooth else (0, 0.0)
+        if not halvings and not blur:
+            return faces
+        flat = faces.flatten(0, 2).unsqueeze(1)
+        for _ in range(halvings):
+            inner = flat[..., BORDER:-BORDER, BORDER:-BORDER]
+            flat = functional.pad(functional.avg_pool2d(inner, 2), (BORDER,) * 4, mode="replicate")
+        if blur:
+            flat = _blurred(flat, blur)
+        return flat.reshape(*faces.shape[:3], *flat.shape[-2:])
+
+    def _sample(self, atlas: torch.Tensor, matrices: torch.Tensor) -> torch.Tensor:
+        """Gives (p, N, H, W, 3) uint8 from (p, 3, 6, A, A) and (p, N, 3, 3)."""
+        count, views = matrices.shape[:2]
+        directions = matrices @ self._pixels  # p, N, 3, H W
+        major = directions.abs().argmax(dim=2, keepdim=True)
+        along = directions.gather(2, major)
+        face = _face_by_axis(self.device)[2 * major + (along > 0)]
+        axes = self._axes[face.squeeze(2)]  # p, N, H W, 3 rows, 3
+        right = (axes[..., 1, :] * directions.movedim(2, -1)).sum(dim=-1)
+        down = (axes[..., 2, :] * directions.movedim(2, -1)).sum(dim=-1)
+        scale = 1 / along.squeeze(2).abs()
+        side = atlas.shape[-1]
+        size = side - 2 * BORDER
+        # grid_sample counts -1 to 1 from edge to edge of the whole atlas, six faces high.
+        across = right * scale * (size / side)
+        height = (down * scale * (size / side) + (2 * face.squeeze(2) + 1 - NUM_FACES)) / NUM_FACES
+        grid = torch.stack([across, height], dim=-1)
+        sampled = functional.grid_sample(
+            atlas.flatten(2, 3), grid, mode="bilinear", padding_mode="border", align_corners=False
+        )
+        pixels = sampled.round_().clamp_(0, 255).to(torch.uint8)
+        return pixels.movedim(1, -1).reshape(count, views, self.camera.height, self.camera.width, 3)
+
+
+def _face_by_axis(device: torch.device) -> torch.Tensor:
+    """Gives (6,) int64: at 2 i the face towards negative axis i, at 2 i + 1 towards positive."""
+    out = FACE_AXES[:, 0]
+    place = 2 * np.abs(out).argmax(axis=1) + (out.sum(axis=1) > 0)
+    return torch.tensor(np.argsort(place), device=device)
+
+
+def _blurred(images: torch.Tensor, blur: float) -> torch.Tensor:
+    """Gives images (n, 1, A, A) under OpenCV's own Gaussian for bytes, mirrored at the edges."""
+    taps = max(3, round(blur * 6 + 1) | 1)
+    weights = cv2.getGaussianKernel(taps, blur, cv2.CV_32F)
+    kernel = torch.from_numpy(weights).to(images).reshape(1, 1, -1)
+    reach = taps // 2
+    images = functional.pad(images, (reach,) * 4, mode="reflect")
+    images = functional.conv2d(images, kernel.unsqueeze(2))
+    return functional.conv2d(images, kernel.unsqueeze(3))
