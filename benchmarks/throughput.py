@@ -14,10 +14,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import orjson
 import torch
 import tyro
 
+from benchmarks.speed import report
 from benchmarks.speed.machine import describe, matrix_rates
 from benchmarks.speed.rows import Row
 from benchmarks.speed.setting import Setting
@@ -34,7 +34,7 @@ from benchmarks.tables import Table, as_markdown
 from vln.data.locations import data_root
 from vln.errors import BadConfig
 from vln.registry import Registry
-from vln.runs import atomic, entry_point, say
+from vln.runs import entry_point, say
 
 GROUPS: Registry[Callable[[Setting], list[Row]]] = Registry("group of measurements")
 GROUPS.add("graph", graph_rows)
@@ -92,13 +92,16 @@ def _run(config: Config) -> int:
             widths=config.widths[:1] if config.quick else config.widths,
             run=config.run,
         )
-        machine = {**describe(setting), "product_GFLOP_per_s": matrix_rates(setting)}
+        machine = {
+            **describe(threads=config.threads, device=config.device),
+            "product_GFLOP_per_s": matrix_rates(setting),
+        }
         rows: list[Row] = []
         for name, measurements in groups.items():
             sys.stderr.write(f"measuring {name}\n")
             rows += measurements(setting)
             document = as_document(machine, rows, quick=config.quick)
-            _write(config.out, machine, rows, document)
+            report.write(config.out, "throughput", machine=machine, rows=rows, document=document)
     say(document)
     return 0
 
@@ -115,25 +118,15 @@ def _check(config: Config) -> None:
         raise BadConfig(f"--device {config.device}: expected cpu, or cuda where a GPU is visible.")
 
 
-def _write(folder: Path, machine: dict[str, Any], rows: Sequence[Row], document: str) -> None:
-    result = {"machine": machine, "rows": [row.as_object() for row in rows]}
-    with atomic(folder / "throughput.json") as stream:
-        stream.write(orjson.dumps(result, option=orjson.OPT_INDENT_2))
-    with atomic(folder / "throughput.md", "w") as stream:
-        stream.write(document)
-
-
 def as_document(machine: dict[str, Any], rows: Sequence[Row], *, quick: bool) -> str:
     """Gives the Markdown document: the machine, all rows, and what training did."""
-    warning = "**--quick: these numbers mean nothing.**\n\n" if quick else ""
-    about = "\n".join(f"- {name.replace('_', ' ')}: {_fact(v)}" for name, v in machine.items())
+    warning = report.QUICK if quick else ""
     parts = [
-        "# Speed and memory\n\nWritten by `python -m benchmarks.throughput`. Medians, smallest and "
-        "largest repeat in brackets; processor time of one thread unless said otherwise, and the "
-        "wall clock's value where it differs by more than 5 %. Incumbents: MatterSim and EnvDrop "
-        "on a machine of two cores, one thread, processor time. Ratios above 1 are in our "
-        f"favour.\n\n{warning}{about}",
-        as_markdown(results_table(rows)),
+        "# Speed and memory\n\nWritten by `python -m benchmarks.throughput`. "
+        f"{report.HOW_READ} Incumbents: MatterSim and EnvDrop on a machine of two cores, one "
+        f"thread, processor time. Ratios above 1 are in our favour.\n\n{warning}"
+        f"{report.machine_list(machine)}",
+        as_markdown(report.results_table(rows)),
     ]
     trained = [row for row in rows if row.group == "training"]
     if trained:
@@ -144,32 +137,8 @@ def as_document(machine: dict[str, Any], rows: Sequence[Row], *, quick: bool) ->
             "share of an update's time outside agent, losses and optimiser.\n\n"
             + as_markdown(training_table(trained))
         )
-    notes = [f"- {row.group}: {row.note}" for row in rows if row.note]
-    parts.append("\n".join(dict.fromkeys(notes)))
+    parts.append(report.notes_list(rows))
     return "\n\n".join(part for part in parts if part) + "\n"
-
-
-def _fact(value: object) -> str:
-    if isinstance(value, dict):
-        return ", ".join(f"{name} {_number(number)}" for name, number in value.items())
-    return str(value)
-
-
-def results_table(rows: Sequence[Row]) -> Table:
-    """Gives one line per row."""
-    header = ("", "ours", "repeats", "wall clock", "incumbent", "times better")
-    lines = [
-        (
-            f"{row.group}: {row.name}",
-            f"{_number(row.value)} {row.unit}",
-            f"[{_number(row.low)}, {_number(row.high)}]" if row.repeats > 1 else "",
-            _number(row.wall) if _differs(row) else "",
-            "" if row.incumbent is None else f"{_number(row.incumbent)} {row.unit}",
-            "" if row.times_better is None else f"{row.times_better:.1f}",
-        )
-        for row in rows
-    ]
-    return Table(header, lines)
 
 
 def training_table(rows: Sequence[Row]) -> Table:
@@ -202,19 +171,6 @@ def training_table(rows: Sequence[Row]) -> Table:
             )
         )
     return Table(header, lines)
-
-
-def _differs(row: Row) -> bool:
-    return row.wall is not None and abs(row.wall / row.value - 1) > 0.05
-
-
-def _number(value: float | None) -> str:
-    """Gives three significant digits, thousands separated."""
-    if value is None:
-        return ""
-    if abs(value) >= 100:
-        return f"{value:,.0f}"
-    return f"{value:.3g}"
 
 
 if __name__ == "__main__":

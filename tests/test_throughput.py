@@ -9,7 +9,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from agents.follower.model import FollowerSizes
 from benchmarks import throughput
-from benchmarks.speed import machine, rows, training
+from benchmarks.speed import machine, report, rows, training
 from benchmarks.speed.flops import Amount, update_flops
 from benchmarks.speed.setting import Setting
 from benchmarks.throughput import GROUPS
@@ -135,7 +135,7 @@ def test_the_wall_clock_is_shown_where_it_differs():
     quiet = rows.seconds_row("g", "n", rows.Timing(cpu=(1.0,), wall=(1.01,)))
     threaded = rows.seconds_row("g", "n", rows.Timing(cpu=(2.0,), wall=(1.0,), clock="wall"))
 
-    table = throughput.results_table([busy, quiet, threaded])
+    table = report.results_table([busy, quiet, threaded])
 
     assert [line[3] for line in table.rows] == ["2", "", ""]
     assert [line[1] for line in table.rows] == ["1 s"] * 3

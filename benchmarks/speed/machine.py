@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import torch
 
@@ -18,8 +19,13 @@ SQUARE = 1024
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 
 
-def describe(setting: Setting) -> dict[str, Any]:
-    """Gives what decides how fast a program runs here."""
+def describe(*, threads: int, device: str) -> dict[str, Any]:
+    """Gives what decides how fast a program runs here.
+
+    Args:
+        threads: As set for matrix products or pictures.
+        device: cpu or a CUDA device.
+    """
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     affinity = getattr(os, "sched_getaffinity", lambda _: range(os.cpu_count() or 1))(0)
     about: dict[str, Any] = {
@@ -31,13 +37,14 @@ def describe(setting: Setting) -> dict[str, Any]:
         "python": platform.python_version(),
         "torch": torch.__version__,
         "numpy": np.__version__,
-        "threads": setting.threads,
-        "device": setting.device,
+        "opencv": cv2.__version__,
+        "threads": threads,
+        "device": device,
         "load_average": [round(load, 2) for load in os.getloadavg()],
         "date": time.strftime("%Y-%m-%d"),
     }
-    if setting.device != "cpu":
-        about["gpu"] = torch.cuda.get_device_name(setting.device)
+    if device != "cpu":
+        about["gpu"] = torch.cuda.get_device_name(device)
     return about
 
 
