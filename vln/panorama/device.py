@@ -19,7 +19,7 @@ from torch.nn import functional
 from vln import geometry
 from vln.errors import BadConfig
 from vln.panorama.faces import BORDER, NUM_FACES, Panorama
-from vln.panorama.pinhole import FACE_AXES, Camera, camera_axes, pixel_rays, smoothing
+from vln.panorama.pinhole import Camera, camera_axes, pixel_rays, smoothing
 
 
 class TorchViewRenderer:
@@ -45,7 +45,6 @@ class TorchViewRenderer:
         self.device = torch.device(device)
         self.smooth = smooth
         self.max_samples = max_samples
-        self._axes = torch.tensor(FACE_AXES, dtype=torch.float32, device=self.device)
         column = torch.arange(camera.width, dtype=torch.float32, device=self.device)
         row = torch.arange(camera.height, dtype=torch.float32, device=self.device)
         rows, columns = torch.meshgrid(row, column, indexing="ij")
@@ -112,32 +111,42 @@ class TorchViewRenderer:
     def _sample(self, atlas: torch.Tensor, matrices: torch.Tensor) -> torch.Tensor:
         """Gives (p, N, H, W, 3) uint8 from (p, 3, 6, A, A) and (p, N, 3, 3)."""
         count, views = matrices.shape[:2]
-        directions = matrices @ self._pixels  # p, N, 3, H W
-        major = directions.abs().argmax(dim=2, keepdim=True)
-        along = directions.gather(2, major)
-        face = _face_by_axis(self.device)[2 * major + (along > 0)]
-        axes = self._axes[face.squeeze(2)]  # p, N, H W, 3 rows, 3
-        right = (axes[..., 1, :] * directions.movedim(2, -1)).sum(dim=-1)
-        down = (axes[..., 2, :] * directions.movedim(2, -1)).sum(dim=-1)
-        scale = 1 / along.squeeze(2).abs()
-        side = atlas.shape[-1]
-        size = side - 2 * BORDER
-        # grid_sample counts -1 to 1 from edge to edge of the whole atlas, six faces high.
-        across = right * scale * (size / side)
-        height = (down * scale * (size / side) + (2 * face.squeeze(2) + 1 - NUM_FACES)) / NUM_FACES
-        grid = torch.stack([across, height], dim=-1)
+        height, width = self.camera.height, self.camera.width
+        grid = _grid(*(matrices @ self._pixels).unbind(dim=2), side=atlas.shape[-1])
         sampled = functional.grid_sample(
             atlas.flatten(2, 3), grid, mode="bilinear", padding_mode="border", align_corners=False
         )
         pixels = sampled.round_().clamp_(0, 255).to(torch.uint8)
-        return pixels.movedim(1, -1).reshape(count, views, self.camera.height, self.camera.width, 3)
+        return pixels.movedim(1, -1).reshape(count, views, height, width, 3)
 
 
-def _face_by_axis(device: torch.device) -> torch.Tensor:
-    """Gives (6,) int64: at 2 i the face towards negative axis i, at 2 i + 1 towards positive."""
-    out = FACE_AXES[:, 0]
-    place = 2 * np.abs(out).argmax(axis=1) + (out.sum(axis=1) > 0)
-    return torch.tensor(np.argsort(place), device=device)
+def _grid(x: torch.Tensor, y: torch.Tensor, z: torch.Tensor, *, side: int) -> torch.Tensor:
+    """Gives (p, N, H W, 2) float32: where skybox directions fall on an atlas six faces high.
+
+    The face table of `vln.panorama.pinhole` in closed form, on directions divided by their largest
+    component: in the ring, faces 1 and 3 lie along z and u is x z; faces 2 and 4 lie along x and u
+    is -x z; v is y. Above and below, u is -x and v is y z. Places count -1 to 1 from edge to edge.
+
+    Args:
+        x: (p, N, H W) float32, to the right.
+        y: The same, downwards.
+        z: The same, out of face 3.
+        side: A.
+    """
+    across, along = x.abs(), z.abs()
+    in_front = along >= across
+    level = torch.maximum(across, along)
+    is_tall = y.abs() > level
+    scale = torch.maximum(level, y.abs()).reciprocal_()
+    x, y, z = x * scale, y * scale, z * scale
+    product = x * z
+    u = torch.where(is_tall, -x, torch.where(in_front, product, -product))
+    v = torch.where(is_tall, y * z, y)
+    ring = torch.where(in_front, z + 2, x + 3)
+    face = torch.where(is_tall, 2.5 * y + 2.5, ring)
+    shrink = (side - 2 * BORDER) / side  # the borders are not part of a face
+    v = (v * shrink + 2 * face + 1 - NUM_FACES) / NUM_FACES
+    return torch.stack([u * shrink, v], dim=-1)
 
 
 def _blurred(images: torch.Tensor, blur: float) -> torch.Tensor:
