@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from vln.data.locations import parse_json
+from vln.data.locations import parse_json, read_bytes
 from vln.errors import CorruptData, MissingData
 from vln.graph import NavGraph, ScanViewpoints, compile_graph
 
@@ -34,7 +34,20 @@ def load_graph(data: Path, *, scans: Sequence[str] | None = None) -> NavGraph:
         MissingData: The folder, the list or a scan's file is not there.
         CorruptData: A file cannot be used; the message names the record.
     """
-    folder = data / "connectivity"
+    return load_folder(data / "connectivity", scans=scans)
+
+
+def load_folder(folder: Path, *, scans: Sequence[str] | None = None) -> NavGraph:
+    """Gives the graph of a folder that holds scans.txt and the connectivity files themselves.
+
+    Args:
+        folder: What MatterSim calls the navigation graph path.
+        scans: As `load_graph`.
+
+    Raises:
+        MissingData: As `load_graph`.
+        CorruptData: As `load_graph`.
+    """
     names = list(scans) if scans is not None else _listed_scans(folder)
     digest = hashlib.sha256()
     read = []
@@ -46,6 +59,21 @@ def load_graph(data: Path, *, scans: Sequence[str] | None = None) -> NavGraph:
         digest.update(name.encode() + b"\0" + content)
         read.append(parse_scan(content, scan=name, file=file))
     return compile_graph(read, world=digest.hexdigest())
+
+
+def viewpoint_ids(folder: Path, scan: str) -> list[str]:
+    """Gives the viewpoints of a scan's file in its order, excluded ones as well.
+
+    Args:
+        folder: As `load_folder`.
+        scan: The scan's id.
+
+    Raises:
+        MissingData: The file is not there.
+        CorruptData: It is no list of objects with an `image_id` each.
+    """
+    file = folder / f"{scan}_connectivity.json"
+    return _ids(_records(read_bytes(file, remedy=REMEDY), file), file)
 
 
 def _listed_scans(folder: Path) -> list[str]:
@@ -79,10 +107,8 @@ def parse_scan(content: bytes, *, scan: str, file: Path) -> ScanViewpoints:
         CorruptData: Not JSON, a field missing or mistyped, a pose that is not finite, an id twice,
             an edge that only one end knows.
     """
-    records = parse_json(content, file=file)
-    if not isinstance(records, list) or not all(isinstance(r, dict) for r in records):
-        raise CorruptData.of(file, "", "expected a list of objects", REMEDY)
-    ids = [_field(r, i, "image_id", str, file) for i, r in enumerate(records)]
+    records = _records(content, file)
+    ids = _ids(records, file)
     included = np.array(
         [_field(r, i, "included", bool, file) for i, r in enumerate(records)], dtype=bool
     )
@@ -100,6 +126,17 @@ def parse_scan(content: bytes, *, scan: str, file: Path) -> ScanViewpoints:
         pose=_poses(records, keep, ids, file),
         adjacency=adjacency,
     )
+
+
+def _records(content: bytes, file: Path) -> list[dict[str, Any]]:
+    records = parse_json(content, file=file)
+    if not isinstance(records, list) or not all(isinstance(r, dict) for r in records):
+        raise CorruptData.of(file, "", "expected a list of objects", REMEDY)
+    return records
+
+
+def _ids(records: list[dict[str, Any]], file: Path) -> list[str]:
+    return [_field(r, i, "image_id", str, file) for i, r in enumerate(records)]
 
 
 def _field(record: dict[str, Any], index: int, name: str, kind: type, file: Path) -> Any:  # noqa: ANN401
