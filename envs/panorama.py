@@ -18,6 +18,8 @@ from vln.data.episodes import EpisodeSet
 from vln.errors import BadConfig, EpisodeOver
 from vln.features.source import FeatureSource
 from vln.graph import NavGraph
+from vln.panorama.faces import PanoramaSource
+from vln.panorama.pinhole import Camera
 from vln.types import Trajectory
 
 
@@ -38,6 +40,8 @@ class PanoramaEnv(gymnasium.Env[Observation, np.int64]):
         action: str = "local",
         features: FeatureSource | None = None,
         pixels: bool = False,
+        camera: Camera | None = None,
+        panoramas: PanoramaSource | None = None,
         max_steps: int = 35,
         order: Order = "shuffled",
         render_mode: str | None = None,
@@ -54,6 +58,8 @@ class PanoramaEnv(gymnasium.Env[Observation, np.int64]):
             action=action,
             features=features,
             pixels=pixels,
+            camera=camera,
+            panoramas=panoramas,
             max_steps=max_steps,
             order=order,
             render_mode=render_mode,
@@ -110,7 +116,7 @@ class PanoramaEnv(gymnasium.Env[Observation, np.int64]):
         )
 
     def render(self) -> Any:  # noqa: ANN401 - an array or a string, as Gymnasium has it
-        """Gives the map (640, 640, 3) uint8 RGB, or the choices in words; None without a mode."""
+        """Gives what `PanoramaVectorEnv.render` gives for one row; None without a mode."""
         frames = self.vector.render()
         return None if frames is None else frames[0]
 

@@ -1,11 +1,13 @@
 """The spaces of observations and actions.
 
-Legend: V viewpoints of all scans, K candidates at most, N bytes of the longest instruction.
+Legend: V viewpoints of all scans, K candidates at most, N bytes of the longest instruction, H x W
+pixels of a view.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from copy import deepcopy
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -15,8 +17,14 @@ from gymnasium.vector.utils import batch_space
 from vln.features.source import FeatureSource
 from vln.geometry import NUM_VIEWS
 from vln.graph import NavGraph
+from vln.panorama.pinhole import Camera
 
 Mask = npt.NDArray[Any]
+
+if TYPE_CHECKING:
+    ByteBox = spaces.Box[np.uint8]
+else:  # generic since Gymnasium 1.4 only
+    ByteBox = spaces.Box
 
 
 class Choices(spaces.Discrete[np.int64]):
@@ -49,12 +57,60 @@ def _batch_choices(space: Choices, n: int = 1) -> BatchedChoices:
     return BatchedChoices([int(space.n)] * n, seed=int(space.np_random.integers(2**31)))
 
 
+class Pictures(ByteBox):
+    """All pictures of one shape: a `Box` from 0 to 255 whose bounds take no memory.
+
+    An ordinary one keeps four arrays of its own shape, 133 MB for a sweep of 36 views of 640 x 480
+    and as much again for every environment of a batch; comparing two takes a gigabyte.
+    """
+
+    def __init__(
+        self, shape: tuple[int, ...], *, seed: int | np.random.Generator | None = None
+    ) -> None:
+        """Takes the shape of uint8 pictures."""
+        super().__init__(0, 255, (1,) * len(shape), np.uint8, seed)
+        self.low_repr, self.high_repr = "0", "255"
+        self._spread(shape)
+
+    def _spread(self, shape: tuple[int, ...]) -> None:
+        self._shape = shape
+        self.low, self.high = (np.broadcast_to(np.uint8(limit), shape) for limit in (0, 255))
+        self.bounded_below = self.bounded_above = np.broadcast_to(np.True_, shape)
+
+    def contains(self, x: Any) -> bool:  # noqa: ANN401 - as in Box
+        """Says whether `x` is an array of bytes of this shape; any byte is a colour."""
+        return isinstance(x, np.ndarray) and x.dtype == np.uint8 and x.shape == self.shape
+
+    def sample(self, mask: None = None, probability: None = None) -> npt.NDArray[np.uint8]:
+        """Gives noise."""
+        if mask is not None or probability is not None:
+            return super().sample(mask, probability)  # which refuses them
+        return self.np_random.integers(256, size=self.shape, dtype=np.uint8)
+
+    def __eq__(self, other: object) -> bool:
+        return self.shape == other.shape if isinstance(other, Pictures) else super().__eq__(other)
+
+    def __getstate__(self) -> dict[str, Any]:
+        bounds = ("low", "high", "bounded_below", "bounded_above")
+        return {key: value for key, value in vars(self).items() if key not in bounds}
+
+    def __setstate__(self, state: Any) -> None:  # noqa: ANN401 - as in Box
+        super().__setstate__(state)
+        self._spread(self.shape)
+
+
+@batch_space.register(Pictures)
+def _batch_pictures(space: Pictures, n: int = 1) -> Pictures:
+    return Pictures((n, *space.shape), seed=deepcopy(space.np_random))
+
+
 def observation_space(
     graph: NavGraph,
     *,
     instruction_bytes: int,
     max_steps: int,
     features: FeatureSource | None = None,
+    camera: Camera | None = None,
 ) -> spaces.Dict:
     """Gives the space of one environment's observations.
 
@@ -63,6 +119,7 @@ def observation_space(
         instruction_bytes: N.
         max_steps: Most actions of an episode.
         features: Adds `view_features`.
+        camera: Adds `views`.
     """
     last, slots = len(graph.viewpoints) - 1, graph.max_degree
     reach = float(np.ptp(graph.position, axis=0).max()) + 1.0
@@ -83,6 +140,8 @@ def observation_space(
         dtype = np.dtype(features.dtype)
         limit, shape = np.finfo(dtype).max, (NUM_VIEWS, features.dim)
         parts["view_features"] = spaces.Box(-limit, limit, shape, dtype)
+    if camera is not None:
+        parts["views"] = Pictures((NUM_VIEWS, camera.height, camera.width, 3))
     return spaces.Dict(parts)
 
 

@@ -1,6 +1,7 @@
 """The native vector environment: B episodes of instruction following, stepped as one batch.
 
-Legend: B environments, V viewpoints of all scans, K candidates at most, N bytes of instruction.
+Legend: B environments, V viewpoints of all scans, K candidates at most, N bytes of instruction,
+H x W pixels of a view.
 """
 
 from __future__ import annotations
@@ -19,13 +20,18 @@ from envs import scenes
 from envs.batch import EpisodeBatch, Teaching
 from envs.episodes import EpisodeOrder, EpisodeTable, Order, instruction_width
 from envs.observations import Observation, Observer, blank
+from envs.scenes import Scene
+from envs.sight import Sight, world_panoramas
 from envs.spaces import action_space, observation_space
 from vln.data.connectivity import load_graph
 from vln.data.episodes import EpisodeSet, load_episodes
 from vln.data.locations import data_root
 from vln.errors import BadConfig, EpisodeOver, UnknownName
 from vln.features.source import FeatureSource
+from vln.geometry import NUM_VIEWS
 from vln.graph import NavGraph
+from vln.panorama.faces import PanoramaSource
+from vln.panorama.pinhole import Camera
 from vln.types import Trajectory
 
 Ints = npt.NDArray[np.int64]
@@ -69,6 +75,8 @@ class PanoramaVectorEnv(VectorEnv[Observation, Ints, npt.NDArray[Any]]):
         action: str = "local",
         features: FeatureSource | None = None,
         pixels: bool = False,
+        camera: Camera | None = None,
+        panoramas: PanoramaSource | None = None,
         max_steps: int = 35,
         order: Order = "shuffled",
         autoreset_mode: AutoresetMode = AutoresetMode.DISABLED,
@@ -82,27 +90,34 @@ class PanoramaVectorEnv(VectorEnv[Observation, Ints, npt.NDArray[Any]]):
             split: As for `vln.data.episodes.load_episodes`.
             data: The data folder; None takes `$VLN_DATA`.
             graph: Shares a graph that is loaded already.
-            episodes: Shares episodes; `dataset`, `split` and `data` are then not used.
+            episodes: Shares episodes; `dataset` and `split` are then not used.
             instruction_bytes: N; None takes the longest instruction over all splits of the data
                 set, or of `episodes` where they are handed over.
             action: `local` (0 stops, k goes to candidate k - 1) or `global` (a panorama seen in
                 this episode is walked to over observed edges; the current one stops).
             features: Adds `view_features` to the observation.
-            pixels: Not available: see Raises.
+            pixels: Adds `views`, all 36 of the panorama: B x 33 MB per observation at 640x480,
+                B x 5.4 MB at 224x224, and `envs.sight.KEPT_BYTES` beside them.
+            camera: What `views` are taken with; None takes 640x480 and 60 degrees.
+            panoramas: Where pictures come from; None takes those in the data folder. They are read
+                for `pixels` and for rendering only.
             max_steps: Actions per episode.
             order: `shuffled` or `sequential`.
             autoreset_mode: DISABLED, NEXT_STEP or SAME_STEP.
             render_mode: `rgb_array`, `ansi` or None.
 
         Raises:
-            BadConfig: `pixels` is asked for, or a number cannot work.
+            BadConfig: A number cannot work, the views would not fit into memory, or there is a
+                camera without `pixels`.
             UnknownName: A name is not known; the closest is suggested.
-            MissingData, CorruptData: The data cannot be read.
+            MissingData, CorruptData: The data cannot be read, or `pixels` are asked for and there
+                are no panoramas.
         """
         _check_settings(num_envs, max_steps, action, render_mode)
-        _refuse_pixels(pixels=pixels)
+        lens = _checked_lens(camera, pixels=pixels, num_envs=num_envs)
+        folder = None if data is None else Path(data)
         if graph is None or episodes is None:
-            root = data_root(None if data is None else Path(data))
+            root = data_root(folder)
             graph = load_graph(root) if graph is None else graph
             if episodes is None:
                 episodes = load_episodes(dataset, split, data=root, graph=graph)
@@ -127,8 +142,17 @@ class PanoramaVectorEnv(VectorEnv[Observation, Ints, npt.NDArray[Any]]):
             graph, self.table, num_envs=num_envs, max_steps=max_steps, is_global=is_global
         )
         self._has_begun = False
+        window = scenes.WINDOW if render_mode == "rgb_array" else None
+        if panoramas is None and (lens or window):
+            panoramas = world_panoramas(folder, graph=graph, are_needed=pixels)
+        self._sight = _sight(panoramas, graph=graph, camera=lens)
+        self._window = _sight(panoramas, graph=graph, camera=window)
         self.single_observation_space = observation_space(
-            graph, instruction_bytes=self.table.width, max_steps=max_steps, features=features
+            graph,
+            instruction_bytes=self.table.width,
+            max_steps=max_steps,
+            features=features,
+            camera=lens,
         )
         self.single_action_space = action_space(graph, is_global=is_global)
         self.observation_space = batch_space(self.single_observation_space, num_envs)
@@ -258,6 +282,9 @@ class PanoramaVectorEnv(VectorEnv[Observation, Ints, npt.NDArray[Any]]):
             blank(observation, batch.episode < 0)
         if self.features is not None:
             observation["view_features"] = self.features.gather(batch.states.panorama)
+        if self._sight is not None:
+            is_shown = batch.episode >= 0
+            observation["views"] = self._sight.sweeps(batch.states.panorama, is_shown=is_shown)
         return observation
 
     def _info(self, rows: Flags) -> Info:
@@ -293,23 +320,50 @@ class PanoramaVectorEnv(VectorEnv[Observation, Ints, npt.NDArray[Any]]):
         self.np_random.bit_generator.state = json.loads(state["random"])
 
     def render(self) -> tuple[Any, ...] | None:
-        """Gives one map (640, 640, 3) uint8 RGB, or one text, per row; None without a mode."""
+        """Gives one frame, or one text, per row; None without a mode.
+
+        A frame is a map (640, 640, 3) uint8 RGB, or, where there are panoramas, (640, 1280, 3): the
+        map, right of it the agent's view with the candidates marked, and the instruction below.
+        Which of the two is settled when the environment is made.
+
+        Raises:
+            MissingData, CorruptData: There are panoramas, but not this one.
+        """
         if self.render_mode is None:
             return None
-        shown = [self._batch.scene(row) for row in range(self.num_envs)]
-        if self.render_mode == "ansi":
-            return tuple(scenes.choices(self.graph, s) if s else scenes.IDLE_TEXT for s in shown)
-        blank_map = np.full((*scenes.SIZE, 3), 255, dtype=np.uint8)
-        return tuple(scenes.picture(self.graph, s) if s else blank_map.copy() for s in shown)
+        draw = self._choices if self.render_mode == "ansi" else self._frame
+        return tuple(draw(row, self._batch.scene(row)) for row in range(self.num_envs))
+
+    def _choices(self, row: int, scene: Scene | None) -> str:
+        return scenes.choices(self.graph, scene) if scene else scenes.IDLE_TEXT
+
+    def _frame(self, row: int, scene: Scene | None) -> npt.NDArray[np.uint8]:
+        if scene is None:
+            return scenes.blank(is_beside=self._window is not None)
+        if self._window is None:
+            return scenes.picture(self.graph, scene)
+        here = scene.path[-1]
+        seen = self._window.view(row, here, heading=scene.heading, elevation=scene.elevation)
+        return scenes.picture_beside(self.graph, scene, seen)
 
 
-def _refuse_pixels(*, pixels: bool) -> None:
-    if pixels:
-        raise BadConfig(
-            "pixels=True needs panorama images, which this version does not render yet. Leave it "
-            "out; for what the agent sees use features=, or gather by the observation's "
-            "`panorama`."
-        )
+def _sight(
+    source: PanoramaSource | None, *, graph: NavGraph, camera: Camera | None
+) -> Sight | None:
+    if source is None or camera is None:
+        return None
+    return Sight(source, graph=graph, camera=camera)
+
+
+def _checked_lens(camera: Camera | None, *, pixels: bool, num_envs: int) -> Camera | None:
+    """Gives the camera of the observations, None for those without pixels."""
+    if not pixels:
+        if camera is not None:
+            raise BadConfig("a camera has nothing to do without pixels=True; leave it out.")
+        return None
+    lens = Camera() if camera is None else camera
+    lens.check_room(num_envs * NUM_VIEWS)
+    return lens
 
 
 def _check_settings(num_envs: int, max_steps: int, action: str, render_mode: str | None) -> None:

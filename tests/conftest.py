@@ -1,6 +1,7 @@
 import gzip
 import json
 import os
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -8,7 +9,7 @@ import pytest
 
 from vln.data.connectivity import load_graph
 from vln.graph import NavGraph, ScanViewpoints, compile_graph
-from vln.testing import TinyWorld, make_tiny_world
+from vln.testing import TinyWorld, make_tiny_world, write_skyboxes
 
 # Before torch is imported: tests run side by side, and bit-for-bit comparisons need one order.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -22,6 +23,15 @@ def tiny_world(tmp_path_factory) -> TinyWorld:
 @pytest.fixture(scope="session")
 def tiny_graph(tiny_world) -> NavGraph:
     return load_graph(tiny_world.folder)
+
+
+@pytest.fixture(scope="session")
+def tiny_panoramas(tiny_world, tmp_path_factory) -> TinyWorld:
+    """The tiny world with skyboxes whose colours are directions; `tiny_world` itself has none."""
+    world = TinyWorld(tmp_path_factory.mktemp("pictures") / "tiny")
+    shutil.copytree(tiny_world.folder, world.folder)
+    write_skyboxes(world.folder, world.graph, size=64)
+    return world
 
 
 @pytest.fixture(scope="session")

@@ -331,7 +331,6 @@ def test_bad_reset_options_are_refused(tiny_world, options, error, complaint):
 @pytest.mark.parametrize(
     ("settings", "error", "complaint"),
     [
-        ({"pixels": True}, BadConfig, "features="),
         ({"num_envs": 0}, BadConfig, "at least 1"),
         ({"max_steps": 0}, BadConfig, "at least 1"),
         ({"action": "globl"}, UnknownName, "Did you mean 'global'"),

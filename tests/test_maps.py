@@ -4,7 +4,7 @@ import pytest
 
 from vln.errors import BadConfig, UnknownViewpoint
 from vln.viz import maps
-from vln.viz.canvas import PAPER, Canvas, plain, text_block
+from vln.viz.canvas import PAPER, Canvas, plain, spread, text_block
 from vln.viz.maps import Walk, draw_map, draw_paths, write_png
 
 
@@ -86,7 +86,7 @@ def test_a_walk_there_and_back_shows_both_ways(house):
 def test_two_candidates_at_one_place_keep_their_numbers_apart():
     at = np.array([[50.0, 50.0], [50.0, 50.0], [52.0, 50.0]])
 
-    labels = maps._spread(at, np.array([[60.0, 50.0]]))
+    labels = spread(at, np.array([[60.0, 50.0]]))
 
     gaps = np.linalg.norm(labels[:, None] - labels[None], axis=-1)[np.triu_indices(3, 1)]
     assert gaps.min() > 20

@@ -5,6 +5,9 @@ import pytest
 
 from vln.data.objects import load_objects
 from vln.geometry import elevation_of, heading_of, wrap
+from vln.panorama.faces import UPRIGHT
+from vln.panorama.skybox import SkyboxSource
+from vln.testing.skyboxes import direction_colours, direction_faces, ring_colour, write_skyboxes
 from vln.testing.tiny_world import MIN_PATH, OBJECTS, STEEP, STYLES, TURNS, make_tiny_world
 from vln.text import tokenize
 
@@ -126,3 +129,28 @@ def test_objects_stand_in_the_views_that_look_at_them(tiny_world, tiny_graph):
     # Objects stand below eye level more often than above it, as furniture does.
     assert shown[:12].sum() > shown[24:].sum()
     assert 0 < objects.area.min() <= objects.area.max() <= 1
+
+
+def test_direction_faces_have_the_colour_of_their_axes():
+    faces = direction_faces(UPRIGHT, 65).astype(int)
+
+    outward = [(0, 0, 1), (0, -1, 0), (-1, 0, 0), (0, 1, 0), (1, 0, 0), (0, 0, -1)]
+    expected = direction_colours(np.array(outward, dtype=float))
+    assert faces.shape == (6, 65, 65, 3)
+    assert np.abs(faces[:, 32, 32] - expected).max() == 0
+
+
+def test_written_skyboxes_are_those_of_their_poses_with_a_ring(tmp_path, tiny_graph):
+    scan = tiny_graph.scans[2]
+
+    write_skyboxes(tmp_path, tiny_graph, size=32, scans=[scan])
+
+    source = SkyboxSource(tmp_path, graph=tiny_graph)
+    names = [tiny_graph.viewpoints[i] for i in tiny_graph.members(scan)]
+    panorama = source.panorama(scan, names[3])
+    exact = direction_faces(panorama.rotation, 32)
+    assert source.viewpoints(scan) == tuple(sorted(names))
+    assert source.viewpoints(tiny_graph.scans[0]) == ()
+    assert np.abs(panorama.faces[:5, :16].astype(int) - exact[:5, :16]).max() <= 8
+    assert (np.abs(panorama.faces.astype(int) - ring_colour(names[3])).max(axis=-1) < 12).any()
+    assert len({bytes(ring_colour(name)) for name in tiny_graph.viewpoints}) > 140

@@ -6,7 +6,6 @@ graphs.
 
 from __future__ import annotations
 
-import textwrap
 import unicodedata
 from collections.abc import Sequence
 
@@ -21,7 +20,10 @@ Floats = npt.NDArray[np.float64]
 OVERSAMPLE = 2
 SUBPIXEL_BITS = 4
 FONT = cv2.FONT_HERSHEY_SIMPLEX
-ALPHABET = "The five boxing wizards jump over the room"
+TEXT_MARGIN = 8
+"""Pixels around a block of text."""
+LEADING = 1.9
+"""From line to line, in heights of a capital."""
 INK: Colour = (38, 43, 51)
 PAPER: Colour = (252, 252, 250)
 
@@ -45,6 +47,14 @@ class Canvas:
         self._centre = np.asarray(centre, dtype=np.float64)
         height, width = size
         self._image = np.full((height * OVERSAMPLE, width * OVERSAMPLE, 3), PAPER, dtype=np.uint8)
+
+    @classmethod
+    def over(cls, picture: Image) -> Canvas:
+        """Gives a sheet that shows a picture, (H, W, 3) RGB, to draw on; a metre is a pixel."""
+        height, width = picture.shape[:2]
+        sheet = cls((height, width), centre=np.array([width, height]) / 2, metres_per_pixel=1.0)
+        sheet._image = picture.repeat(OVERSAMPLE, axis=0).repeat(OVERSAMPLE, axis=1)
+        return sheet
 
     def finished(self) -> Image:
         """Gives the picture, (H, W, 3) uint8 RGB."""
@@ -124,13 +134,41 @@ class Canvas:
         return whole
 
 
+def spread(at: Floats, marks: Floats, *, apart: npt.ArrayLike = 23.0) -> Floats:
+    """Gives label pixels near `at` (n, 2), pushed until none covers another or one of `marks`.
+
+    Args:
+        at: (n, 2) pixels.
+        marks: (m, 2) pixels that labels keep away from.
+        apart: Pixels between centres; one number, or one for each pair, (n, n + m).
+    """
+    labels = at.copy()
+    own = np.eye(len(labels), len(labels) + len(marks), dtype=bool)
+    order = np.arange(own.shape[1])
+    nudge = 1e-3 * (order[: len(labels), None, None] - order[:, None])  # parts what is on one spot
+    for _ in range(60):
+        offset = labels[:, None] - np.vstack([labels, marks]) + nudge
+        gap = np.where(own, np.inf, np.linalg.norm(offset, axis=-1))
+        closeness = np.maximum(apart - gap, 0)
+        if not closeness.any():
+            break
+        labels += (offset / gap[..., None] * closeness[..., None]).sum(axis=1) / 2
+    return labels
+
+
 def text_width(words: str, *, height: float) -> float:
     """Gives the pixels that one line takes when its capitals are `height` pixels tall."""
     return float(cv2.getTextSize(plain(words), FONT, height / 22, 1)[0][0])
 
 
 def text_block(
-    words: str, *, width: int, height: int, title: str = "", capitals: float = 9.0
+    words: str,
+    *,
+    width: int,
+    height: int,
+    title: str = "",
+    capitals: float = 9.0,
+    least_capitals: float | None = None,
 ) -> Image:
     """Gives a (height, width, 3) strip of paper with a title and wrapped words.
 
@@ -142,21 +180,55 @@ def text_block(
         height: Pixels.
         title: Heavier first line, if any.
         capitals: Height of a capital letter, pixels.
+        least_capitals: Letters may become as small as this where the words would not fit.
     """
     strip = np.full((height * OVERSAMPLE, width * OVERSAMPLE, 3), PAPER, dtype=np.uint8)
-    advance, margin = capitals * 1.9, 8
-    letters = int((width - 2 * margin) / text_width(ALPHABET, height=capitals) * len(ALPHABET))
-    room = int((height - margin) // advance) - bool(title)
-    rows = textwrap.wrap(
-        " ".join(plain(words).split()), letters, max_lines=max(room, 1), placeholder=" ..."
-    )
-    head = textwrap.shorten(plain(title), letters, placeholder=" ...")
-    for row, line in enumerate([head, *rows] if title else rows):
-        corner = (margin * OVERSAMPLE, (margin + capitals + row * advance) * OVERSAMPLE)
-        weight = 2 if title and row == 0 else 1
+    room = width - 2 * TEXT_MARGIN
+    rows = _wrapped(words, width=room, capitals=capitals)
+    least = capitals if least_capitals is None else least_capitals
+    while len(rows) > _lines(height, title, capitals) and capitals - 1 >= least:
+        capitals -= 1
+        rows = _wrapped(words, width=room, capitals=capitals)
+    heading = _cut(_wrapped(title, width=room, capitals=capitals, weight=2), 1)
+    rows = heading + _cut(rows, _lines(height, title, capitals))
+    for row, line in enumerate(rows):
+        bottom = TEXT_MARGIN + capitals + row * capitals * LEADING
+        weight = 2 if row < len(heading) else 1
+        corner = TEXT_MARGIN * OVERSAMPLE, bottom * OVERSAMPLE
         _write(strip, line, corner, INK, height=capitals * OVERSAMPLE, weight=weight)
     small = cv2.resize(strip, (width, height), interpolation=cv2.INTER_AREA)
     return np.ascontiguousarray(small, dtype=np.uint8)
+
+
+def _lines(height: int, title: str, capitals: float) -> int:
+    """Gives how many lines fit below the title, at least one."""
+    return max(int((height - TEXT_MARGIN) // (capitals * LEADING)) - bool(title), 1)
+
+
+def _wrapped(words: str, *, width: float, capitals: float, weight: int = 1) -> list[str]:
+    """Gives lines of at most `width` pixels; a word that is wider has one of its own."""
+    rows: list[str] = []
+    for word in plain(words).split():
+        longer = f"{rows[-1]} {word}" if rows else word
+        if rows and _measured(longer, capitals, weight) <= width:
+            rows[-1] = longer
+        else:
+            rows.append(word)
+    return rows
+
+
+def _measured(line: str, capitals: float, weight: int) -> float:
+    fine = cv2.getTextSize(line, FONT, capitals * OVERSAMPLE / 22, weight)[0][0]
+    return float(fine) / OVERSAMPLE
+
+
+def _cut(rows: list[str], lines: int) -> list[str]:
+    """Gives the first rows; where there are more, the last word gives way to an ellipsis."""
+    if len(rows) <= lines:
+        return rows
+    kept = rows[:lines]
+    kept[-1] = f"{kept[-1].rpartition(' ')[0]} ...".lstrip()
+    return kept
 
 
 def plain(words: str) -> str:

@@ -17,7 +17,7 @@ import numpy.typing as npt
 from vln.errors import BadConfig
 from vln.graph import NavGraph
 from vln.metrics.paths import SUCCESS_RADIUS
-from vln.viz.canvas import INK, PAPER, Canvas, Colour, Image, text_block
+from vln.viz.canvas import INK, PAPER, Canvas, Colour, Image, spread, text_block
 
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
@@ -288,27 +288,12 @@ def _draw_agent(sheet: Canvas, places: Floats) -> None:
 
 def _draw_candidates(sheet: Canvas, places: Floats, marks: Floats) -> None:
     """Numbers the candidates; one whose place is taken steps aside, and a line leads to it."""
-    labels = _spread(sheet.pixels(places), sheet.pixels(marks))
+    labels = spread(sheet.pixels(places), sheet.pixels(marks))
     for number, (label, place) in enumerate(zip(labels, places, strict=True), start=1):
         spot = sheet.place(label)
         sheet.lines(np.stack([place, spot])[None], CANDIDATE, width=1.2)
         sheet.disc(spot, CANDIDATE, radius=9.5, rim=PAPER)
         sheet.text(str(number), label, PAPER, height=10)
-
-
-def _spread(at: Floats, marks: Floats, *, apart: float = 23.0) -> Floats:
-    """Gives label pixels near `at` (n, 2), pushed until none covers another or one of `marks`."""
-    labels = at.copy()
-    own = np.eye(len(labels), len(labels) + len(marks), dtype=bool)
-    for _ in range(60):
-        offset = labels[:, None] - np.vstack([labels, marks])
-        offset += 1e-3 * (np.arange(len(labels))[:, None, None] + 1)  # parts what lies on one spot
-        gap = np.where(own, np.inf, np.linalg.norm(offset, axis=-1))
-        closeness = np.maximum(apart - gap, 0)
-        if not closeness.any():
-            break
-        labels += (offset / gap[..., None] * closeness[..., None]).sum(axis=1) / 2
-    return labels
 
 
 def _draw_scale(sheet: Canvas) -> None:
