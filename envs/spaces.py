@@ -7,7 +7,7 @@ pixels of a view.
 from __future__ import annotations
 
 from copy import deepcopy
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -20,11 +20,6 @@ from vln.graph import NavGraph
 from vln.panorama.pinhole import Camera
 
 Mask = npt.NDArray[Any]
-
-if TYPE_CHECKING:
-    ByteBox = spaces.Box[np.uint8]
-else:  # generic since Gymnasium 1.4 only
-    ByteBox = spaces.Box
 
 
 class Choices(spaces.Discrete[np.int64]):
@@ -57,7 +52,7 @@ def _batch_choices(space: Choices, n: int = 1) -> BatchedChoices:
     return BatchedChoices([int(space.n)] * n, seed=int(space.np_random.integers(2**31)))
 
 
-class Pictures(ByteBox):
+class Pictures(spaces.Box[np.uint8]):
     """All pictures of one shape: a `Box` from 0 to 255 whose bounds take no memory.
 
     An ordinary one keeps four arrays of its own shape, 133 MB for a sweep of 36 views of 640 x 480

@@ -98,11 +98,18 @@ class CameraSimulator:
         self.settings = settings
         self.device = device
         self._xp: Any = namespace(device)
-        padded = np.maximum(graph.neighbour, 0)
+        xp = self._xp
         position = graph.position.astype(np.float32)
-        displacement = position[padded] - position[:, None, :]
-        self._neighbour = self._xp.asarray(graph.neighbour, device=device)
-        self._displacement = self._xp.asarray(displacement, device=device)
+        displacement = position[np.maximum(graph.neighbour, 0)] - position[:, None, :]
+        east, north, up = (
+            xp.asarray(np.ascontiguousarray(displacement[..., axis]), device=device)
+            for axis in range(3)
+        )
+        horizontal, distance = xp.hypot(east, north), xp.sqrt(east**2 + north**2 + up**2)
+        # What does not depend on the camera is computed once, and gathered together.
+        self._neighbour = xp.asarray(graph.neighbour, device=device)
+        self._moved = xp.stack([east, north, horizontal, distance], axis=1)  # V, 4, K
+        self._rise = xp.atan2(xp.astype(up, xp.float64), xp.astype(horizontal, xp.float64))
 
     def start(self, panorama: Array, heading: Array, elevation: Array) -> CameraStates:
         """Gives the states of cameras put down, snapped or clamped as the settings say."""
@@ -174,28 +181,28 @@ class CameraSimulator:
         """Gives the viewpoints that the cameras may go to, in MatterSim's order."""
         xp = self._xp
         neighbour = xp.take(self._neighbour, states.panorama, axis=0)
-        moved = xp.take(self._displacement, states.panorama, axis=0)
+        moved = xp.take(self._moved, states.panorama, axis=0)
         turn, listed = self._bearing(states.heading, moved)
-        horizontal = xp.hypot(moved[..., 0], moved[..., 1])
-        rise = xp.atan2(xp.astype(moved[..., 2], xp.float64), xp.astype(horizontal, xp.float64))
-        tilt = rise - states.elevation[:, None]
-        distance = xp.sqrt(moved[..., 0] ** 2 + moved[..., 1] ** 2 + moved[..., 2] ** 2)
+        tilt = xp.take(self._rise, states.panorama, axis=0) - states.elevation[:, None]
         listed = listed & (neighbour >= 0)
         closeness = xp.where(listed, xp.hypot(turn, tilt), math.inf)
         order = xp.argsort(closeness, axis=1, stable=True)
-        count = xp.sum(xp.astype(listed, xp.int64), axis=1)
+        rows, slots = order.shape
+        first = xp.arange(rows, dtype=order.dtype, device=self.device)[:, None] * slots
+        place = xp.reshape(order + first, (-1,))
 
         def arrange(values: Array, padding: float, here: Array) -> Array:
-            kept = xp.where(listed, values, xp.asarray(padding, dtype=values.dtype))
-            return xp.concat([here[:, None], xp.take_along_axis(kept, order, axis=1)], axis=1)
+            kept = xp.reshape(xp.where(listed, values, padding), (-1,))
+            nearest_first = xp.reshape(xp.take(kept, place, axis=0), (rows, slots))
+            return xp.concat([here[:, None], nearest_first], axis=1)
 
         none = xp.zeros_like(states.heading)
         return Navigable(
             panorama=arrange(neighbour, -1, states.panorama),
-            heading=arrange(turn, 0, none),
-            elevation=arrange(tilt, 0, none),
-            distance=arrange(distance, 0, xp.astype(none, distance.dtype)),
-            count=count + 1,
+            heading=arrange(turn, 0.0, none),
+            elevation=arrange(tilt, 0.0, none),
+            distance=arrange(moved[:, 3], 0.0, xp.astype(none, xp.float32)),
+            count=xp.sum(xp.astype(listed, xp.int64), axis=1) + 1,
         )
 
     def _bearing(self, heading: Array, moved: Array) -> tuple[Array, Array]:
@@ -207,10 +214,10 @@ class CameraSimulator:
         xp = self._xp
         east = xp.astype(xp.cos(math.pi / 2 - heading), xp.float32)[:, None]
         north = xp.astype(xp.sin(math.pi / 2 - heading), xp.float32)[:, None]
-        ahead = moved[..., 0] * east + moved[..., 1] * north
-        aside = moved[..., 0] * north - moved[..., 1] * east
+        ahead = moved[:, 0] * east + moved[:, 1] * north
+        aside = moved[:, 0] * north - moved[:, 1] * east
         turn = xp.astype(xp.atan2(aside, ahead), xp.float64)
-        horizontal = xp.hypot(moved[..., 0], moved[..., 1])
+        horizontal = moved[:, 2]
         if not self.settings.restricted:
             return turn, horizontal >= 0
         cosine = math.cos(self.settings.horizontal_fov / 2)
