@@ -13,7 +13,7 @@ import numpy.typing as npt
 from envs.batch import Teaching
 from envs.episodes import Order
 from envs.observations import Observation
-from envs.vector import RENDER_MODES, PanoramaVectorEnv
+from envs.vector import METADATA, PanoramaVectorEnv
 from vln.data.episodes import EpisodeSet
 from vln.errors import BadConfig, EpisodeOver
 from vln.features.source import FeatureSource
@@ -26,7 +26,7 @@ from vln.types import Trajectory
 class PanoramaEnv(gymnasium.Env[Observation, np.int64]):
     """Follows one instruction at a time; `PanoramaVectorEnv` describes everything else."""
 
-    metadata = {"render_modes": list(RENDER_MODES), "render_fps": 2}  # noqa: RUF012 - as in Env
+    metadata = METADATA
 
     def __init__(
         self,

@@ -41,6 +41,7 @@ Step = tuple[Observation, npt.NDArray[np.float64], Flags, Flags, Info]
 
 ACTIONS = ("local", "global")
 RENDER_MODES = ("rgb_array", "ansi")
+METADATA: dict[str, Any] = {"render_modes": list(RENDER_MODES), "render_fps": 2}
 OPTIONS = ("reset_mask", "episodes")
 
 
@@ -117,29 +118,21 @@ class PanoramaVectorEnv(VectorEnv[Observation, Ints, npt.NDArray[Any]]):
         lens = _checked_lens(camera, pixels=pixels, num_envs=num_envs)
         folder = None if data is None else Path(data)
         if graph is None or episodes is None:
-            root = data_root(folder)
-            graph = load_graph(root) if graph is None else graph
-            if episodes is None:
-                episodes = load_episodes(dataset, split, data=root, graph=graph)
-                if instruction_bytes is None:
-                    instruction_bytes = instruction_width(dataset, data=root, graph=graph)
+            graph, episodes, instruction_bytes = _loaded(
+                folder, dataset, split, graph=graph, episodes=episodes, width=instruction_bytes
+            )
         self.num_envs = num_envs
         self.action = action
         self.graph = graph
         self.features = features
         self.render_mode = render_mode
         self.autoreset_mode = autoreset_mode
-        self.metadata = {
-            "render_modes": list(RENDER_MODES),
-            "render_fps": 2,
-            "autoreset_mode": autoreset_mode,
-        }
+        self.metadata = METADATA | {"autoreset_mode": autoreset_mode}
         self.table = EpisodeTable.compile(episodes, graph=graph, width=instruction_bytes)
         self.order = EpisodeOrder(len(self.table), order=order)
-        is_global = action == "global"
         self._observer = Observer(graph)
         self._batch = EpisodeBatch(
-            graph, self.table, num_envs=num_envs, max_steps=max_steps, is_global=is_global
+            graph, self.table, num_envs=num_envs, max_steps=max_steps, is_global=action == "global"
         )
         self._has_begun = False
         window = scenes.WINDOW if render_mode == "rgb_array" else None
@@ -147,16 +140,19 @@ class PanoramaVectorEnv(VectorEnv[Observation, Ints, npt.NDArray[Any]]):
             panoramas = world_panoramas(folder, graph=graph, are_needed=pixels)
         self._sight = _sight(panoramas, graph=graph, camera=lens)
         self._window = _sight(panoramas, graph=graph, camera=window)
+        self._lay_out_spaces(max_steps=max_steps, lens=lens)
+
+    def _lay_out_spaces(self, *, max_steps: int, lens: Camera | None) -> None:
         self.single_observation_space = observation_space(
-            graph,
+            self.graph,
             instruction_bytes=self.table.width,
             max_steps=max_steps,
-            features=features,
+            features=self.features,
             camera=lens,
         )
-        self.single_action_space = action_space(graph, is_global=is_global)
-        self.observation_space = batch_space(self.single_observation_space, num_envs)
-        self.action_space = batch_space(self.single_action_space, num_envs)
+        self.single_action_space = action_space(self.graph, is_global=self.action == "global")
+        self.observation_space = batch_space(self.single_observation_space, self.num_envs)
+        self.action_space = batch_space(self.single_action_space, self.num_envs)
 
     @property
     def episode_index(self) -> Ints:
@@ -345,6 +341,26 @@ class PanoramaVectorEnv(VectorEnv[Observation, Ints, npt.NDArray[Any]]):
         here = scene.path[-1]
         seen = self._window.view(row, here, heading=scene.heading, elevation=scene.elevation)
         return scenes.picture_beside(self.graph, scene, seen)
+
+
+def _loaded(
+    folder: Path | None,
+    dataset: str,
+    split: str,
+    *,
+    graph: NavGraph | None,
+    episodes: EpisodeSet | None,
+    width: int | None,
+) -> tuple[NavGraph, EpisodeSet, int | None]:
+    """Reads what was not handed over: the graph, the episodes, and with these their width."""
+    root = data_root(folder)
+    graph = load_graph(root) if graph is None else graph
+    if episodes is not None:
+        return graph, episodes, width
+    episodes = load_episodes(dataset, split, data=root, graph=graph)
+    if width is None:
+        width = instruction_width(dataset, data=root, graph=graph)
+    return graph, episodes, width
 
 
 def _sight(

@@ -1,10 +1,12 @@
 import gzip
 import json
+import math
 import os
 import shutil
 from pathlib import Path
 
 import numpy as np
+import orjson
 import pytest
 
 from vln.data.connectivity import load_graph
@@ -92,3 +94,53 @@ def read_golden(golden):
             return [json.loads(line) for line in lines]
 
     return read
+
+
+@pytest.fixture(scope="session")
+def write_house():
+    """Writes a connectivity folder: one house, viewpoints a, b, c, ... and edges such as "ab"."""
+
+    def write(folder: Path, positions, edges, *, scan: str = "house", excluded: str = "") -> Path:
+        names = [chr(ord("a") + i) for i in range(len(positions))]
+        joined = {*edges, *(edge[::-1] for edge in edges)}
+        records = [
+            {
+                "image_id": name,
+                "included": name not in excluded,
+                "pose": [1, 0, 0, x, 0, 1, 0, y, 0, 0, 1, z, 0, 0, 0, 1],
+                "unobstructed": [name + other in joined for other in names],
+            }
+            for name, (x, y, z) in zip(names, positions, strict=True)
+        ]
+        folder.mkdir(parents=True)
+        (folder / f"{scan}_connectivity.json").write_bytes(orjson.dumps(records))
+        (folder / "scans.txt").write_text(f"{scan}\n")
+        return folder
+
+    return write
+
+
+@pytest.fixture
+def crossing_folder(write_house, tmp_path) -> Path:
+    """Viewpoint a in the middle of b north, c east, d south; e, a neighbour of a, is excluded."""
+    positions = [(0, 0, 0), (0, 2, 0.1), (2, 0, 0), (0, -2, 0), (1, 1, 0)]
+    return write_house(tmp_path / "graphs", positions, ["ab", "ac", "ad", "ae"], excluded="e")
+
+
+@pytest.fixture
+def simulator(crossing_folder):
+    """Makes drop-ins for MatterSim's simulator, on the crossing, that do not render."""
+    from vln.mattersim import Simulator
+
+    def make(batch_size=1, *, discretized=True, graphs=crossing_folder):
+        made = Simulator()
+        made.setNavGraphPath(str(graphs))
+        made.setRenderingEnabled(False)
+        made.setDiscretizedViewingAngles(discretized)
+        made.setCameraResolution(640, 480)
+        made.setCameraVFOV(math.radians(60))
+        if batch_size != 1:
+            made.setBatchSize(batch_size)
+        return made
+
+    return make

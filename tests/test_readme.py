@@ -43,15 +43,15 @@ def blocks() -> list[Block]:
 
 
 @pytest.fixture
-def workshop(tiny_world, tmp_path, monkeypatch) -> Path:
-    """A folder to work in: the tiny world is the data, and `python` is the one that runs now."""
+def workshop(tiny_panoramas, tmp_path, monkeypatch) -> Path:
+    """A folder to work in: the tiny world with pictures is the data, `python` the one of now."""
     programs = tmp_path / "bin"
     programs.mkdir()
     for name in ("python", "python3"):
         (programs / name).write_text(f'#!/bin/sh\nexec "{sys.executable}" "$@"\n')
         (programs / name).chmod(0o755)
     monkeypatch.setenv("PATH", f"{programs}{os.pathsep}{os.environ['PATH']}")
-    monkeypatch.setenv("VLN_DATA", str(tiny_world.folder))
+    monkeypatch.setenv("VLN_DATA", str(tiny_panoramas.folder))
     monkeypatch.setenv("VLN_CACHE", str(tmp_path / "cache"))
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
     work = tmp_path / "work"

@@ -203,7 +203,8 @@ def device_rows(setting: RenderSetting) -> list[Row]:
     panoramas = setting.panoramas(setting.strips)
     panoramas = [panoramas[i % len(panoramas)] for i in range(count)]
     rows = []
-    for camera, smooth in ((CLIP, ", smooth"), (Camera(), "")):
+    cameras = ((CLIP, ", smooth"), (Camera(), ""))
+    for camera, smooth in cameras[:1] if setting.quick else cameras:
         renderer = TorchViewRenderer(camera, device=setting.device, smooth=bool(smooth))
 
         def render(renderer: TorchViewRenderer = renderer) -> None:
