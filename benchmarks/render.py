@@ -21,7 +21,7 @@ import tyro
 from benchmarks.likeness import Likeness, likeness_table, measure_likeness
 from benchmarks.speed import report
 from benchmarks.speed.machine import describe
-from benchmarks.speed.mattersim import navigation_rows
+from benchmarks.speed.mattersim import navigation_rows, sweeping_rows
 from benchmarks.speed.rendering import (
     RenderSetting,
     device_rows,
@@ -39,7 +39,7 @@ GROUPS: Registry[Callable[[RenderSetting], list[Row]]] = Registry("group of meas
 GROUPS.add("reading", reading_rows)
 GROUPS.add("rendering", rendering_rows)
 GROUPS.add("torch", device_rows)
-GROUPS.add("mattersim", navigation_rows)
+GROUPS.add("mattersim", lambda setting: navigation_rows(setting) + sweeping_rows(setting))
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,4 +1,4 @@
-"""Speed of navigation through the drop-in for MatterSim's Python module, every field read.
+"""Speed of the drop-in for MatterSim's Python module: navigation, every field read, and pictures.
 
 Walks are drawn before; what is measured is `newEpisode`, `makeAction`, `getState` and reading.
 """
@@ -12,8 +12,9 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.speed.rendering import RenderSetting
-from benchmarks.speed.rows import Row, measure, rate_row
+from benchmarks.speed.rendering import MATTERSIM_SWEEP, RenderSetting
+from benchmarks.speed.rows import Row, measure, rate_row, seconds_row
+from vln import geometry
 from vln.mattersim import SimState, Simulator
 from vln.runs import generator
 
@@ -21,6 +22,7 @@ BATCH = 64
 EPISODE = 20
 MATTERSIM_STEPS = 93_000
 """Environment steps per second of MatterSim's batched interface from Python, as measured here."""
+INCUMBENT = "incumbent: MatterSim's batched interface from Python; pictures with OSMesa on one core"
 FIRST, AGAIN = "first visit", "views seen before"
 
 
@@ -33,7 +35,7 @@ class Kind:
     restricted: bool = True
     scalar: bool = False
 
-    def make(self, setting: RenderSetting, *, number: int = 0) -> Simulator:
+    def make(self, setting: RenderSetting, *, number: int = 0, batch: int = BATCH) -> Simulator:
         """Gives a new simulator; another number's camera is so little wider that none notices."""
         made = Simulator()
         made.setNavGraphPath(setting.data / "connectivity")
@@ -42,7 +44,7 @@ class Kind:
         made.setRestrictedNavigation(self.restricted)
         made.setCameraResolution(640, 480)
         made.setCameraVFOV(math.pi / 3 + 1e-12 * number)
-        made.setBatchSize(1 if self.scalar else BATCH)
+        made.setBatchSize(1 if self.scalar else batch)
         return made
 
 
@@ -64,6 +66,38 @@ def navigation_rows(setting: RenderSetting) -> list[Row]:
         if kind.discretized:
             rows.append(_row(setting, kind, walk, AGAIN))
     return rows
+
+
+def sweeping_rows(setting: RenderSetting) -> list[Row]:
+    """Renders the 36 views as scripts that precompute features do: look, turn, look, turn."""
+    simulator = Kind("discretised").make(setting, batch=1)
+    simulator.setRenderingEnabled(True)
+    simulator.setDatasetPath(str(setting.strips.root))
+    simulator.initialize()
+    shown: list[object] = []
+
+    def work() -> None:
+        shown.clear()
+        for scan, viewpoint in setting.first_viewpoints:
+            simulator.newEpisode([scan], [viewpoint], [0.0], [-geometry.STEP])
+            for view in range(geometry.NUM_VIEWS):
+                (state,) = simulator.getState()
+                assert state.viewIndex == view
+                shown.append(state.rgb)
+                up = (view + 1) % geometry.NUM_HEADINGS == 0
+                simulator.makeAction([0], [1.0], [1.0 if up else 0.0])
+
+    timing = measure(work, repeats=setting.repeats)
+    return [
+        seconds_row(
+            "mattersim",
+            "36 views of 640 x 480 one by one through makeAction, and one more",
+            timing,
+            per=len(setting.first_viewpoints),
+            incumbent=MATTERSIM_SWEEP,
+            note=INCUMBENT,
+        )
+    ]
 
 
 Walk = list[tuple[tuple[Any, ...], list[tuple[Any, ...]]]]
@@ -92,7 +126,7 @@ def _row(setting: RenderSetting, kind: Kind, walk: Walk, which: str) -> Row:
         count=batch * sum(len(actions) for _, actions in walk),
         unit="steps/s",
         incumbent=None if kind.scalar else MATTERSIM_STEPS,
-        note="incumbent: MatterSim's batched interface, navigation from Python",
+        note=INCUMBENT,
     )
 
 
