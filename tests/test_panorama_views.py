@@ -10,8 +10,9 @@ import pytest
 from vln import geometry
 from vln.errors import BadConfig, MissingData
 from vln.panorama.faces import UPRIGHT, Panorama
-from vln.panorama.pinhole import FACE_AXES, Camera, camera_axes, smoothing
+from vln.panorama.pinhole import Camera, camera_axes, smoothing
 from vln.panorama.views import ViewRenderer
+from vln.testing.skyboxes import direction_faces, face_directions
 
 torch = pytest.importorskip("torch")
 
@@ -26,20 +27,10 @@ def noise(size, *, seed=0):
     return Panorama.of(faces, rotation=random_rotation(seed))
 
 
-def texel_directions(size):
-    """The ray through every texel of every face, (6, S, S, 3) in the skybox frame, length 1."""
-    place = (np.arange(size) + 0.5) / size * 2 - 1
-    right, down = np.meshgrid(place, place)
-    out, u, v = (FACE_AXES[:, i, None, None, :] for i in range(3))
-    rays = out + right[None, ..., None] * u + down[None, ..., None] * v
-    return rays / np.linalg.norm(rays, axis=-1, keepdims=True)
-
-
 def sphere(size, *, seed=0):
     """A panorama whose colour is its world direction, and which hangs askew."""
     rotation = random_rotation(seed)
-    colours = (texel_directions(size) @ rotation.T + 1) / 2 * 255
-    return Panorama.of(np.round(colours).astype(np.uint8), rotation=rotation)
+    return Panorama.of(direction_faces(rotation, size), rotation=rotation)
 
 
 def world_rays(camera, heading, elevation):
@@ -275,7 +266,7 @@ def test_torch_refuses_faces_of_two_sizes():
 
 def test_depth_is_measured_from_the_image_plane():
     # A room seen from its middle: walls 2 m away, that is 8,000 units along each face's axis.
-    directions = texel_directions(256)
+    directions = face_directions(np.eye(3), 256)
     distance = 8000 / np.abs(directions).max(axis=-1)
     panorama = Panorama.of(
         np.zeros((6, 4, 4, 3), np.uint8),
