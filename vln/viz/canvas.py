@@ -46,7 +46,8 @@ class Canvas:
         self.metres_per_pixel = metres_per_pixel
         self._centre = np.asarray(centre, dtype=np.float64)
         height, width = size
-        self._image = np.full((height * OVERSAMPLE, width * OVERSAMPLE, 3), PAPER, dtype=np.uint8)
+        shape = (height * OVERSAMPLE, width * OVERSAMPLE, 3)
+        self._image: Image = np.full(shape, PAPER, dtype=np.uint8)
 
     @classmethod
     def over(cls, picture: Image) -> Canvas:
