@@ -65,10 +65,10 @@ def measure_likeness(panoramas: Sequence[Panorama], *, networks: int = 5) -> lis
     views = np.arange(geometry.NUM_VIEWS)
     right = np.roll(views.reshape(geometry.NUM_ELEVATIONS, -1), -1, axis=1).ravel()
     ways = {
-        "straight at 224, smooth": _swept(panoramas, smooth="smooth"),
-        "straight at 224, not smooth": _swept(panoramas, smooth=""),
+        "straight at 224, smooth": _swept(panoramas, smooth=True),
+        "straight at 224, not smooth": _swept(panoramas, smooth=False),
         "resized bilinearly": _all(swept, lambda v: resized(v, mode="bilinear")),
-        "resized without antialiasing": _all(swept, lambda v: resized(v, antialias="")),
+        "resized without antialiasing": _all(swept, lambda v: resized(v, antialias=False)),
         "the view 30 degrees to the right": _all(swept, lambda v: resized(v[right])),
     }
     encoders = [untrained_network(seed) for seed in range(networks)]
@@ -78,16 +78,16 @@ def measure_likeness(panoramas: Sequence[Panorama], *, networks: int = 5) -> lis
     ]
 
 
-def resized(views: Bytes, *, mode: str = "bicubic", antialias: str = "antialias") -> Images:
+def resized(views: Bytes, *, mode: str = "bicubic", antialias: bool = True) -> Images:
     """Gives 640 x 480 views as CLIP's preprocessing does: the shorter side 224, the middle square.
 
     Args:
         views: (N, 480, 640, 3) uint8.
         mode: Of torch's interpolation.
-        antialias: Empty samples without a filter.
+        antialias: False samples without a filter.
     """
     images = torch.from_numpy(views).movedim(-1, 1).float()
-    small = functional.interpolate(images, RESIZED, mode=mode, antialias=bool(antialias))
+    small = functional.interpolate(images, RESIZED, mode=mode, antialias=antialias)
     left = (RESIZED[1] - SIDE) // 2
     return small.round_().clamp_(0, 255)[..., left : left + SIDE]
 
@@ -103,8 +103,8 @@ def untrained_network(seed: int) -> nn.Module:
     return nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten()).eval()
 
 
-def _swept(panoramas: Sequence[Panorama], *, smooth: str) -> Images:
-    renderer = ViewRenderer(Camera(width=SIDE, height=SIDE), smooth=bool(smooth))
+def _swept(panoramas: Sequence[Panorama], *, smooth: bool) -> Images:
+    renderer = ViewRenderer(Camera(width=SIDE, height=SIDE), smooth=smooth)
     views = np.concatenate([renderer.sweep(panorama) for panorama in panoramas])
     return torch.from_numpy(views).movedim(-1, 1).float()
 

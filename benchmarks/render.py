@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import sys
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -96,22 +96,32 @@ def _measured(config: Config, groups: dict[str, Callable[[RenderSetting], list[R
         for name, measurements in groups.items():
             sys.stderr.write(f"measuring {name}\n")
             rows += measurements(setting)
-        likeness = [] if config.only else _likeness(setting)
+        likeness = {} if config.only else _likeness(setting)
     document = as_document(machine, rows, likeness, quick=config.quick)
     report.write(config.out, "render", machine=machine, rows=rows, document=document)
     return document
 
 
-def _likeness(setting: RenderSetting) -> list[Likeness]:
+def _likeness(setting: RenderSetting) -> dict[int, list[Likeness]]:
+    """Gives the comparison for each size of faces."""
     sys.stderr.write("comparing views\n")
-    panoramas = setting.panoramas(setting.strips)
-    if setting.quick:
-        return measure_likeness(panoramas[:1], networks=1)
-    return measure_likeness(panoramas)
+    measured = {}
+    for size, source in zip(setting.sizes, (setting.strips, setting.release), strict=True):
+        panoramas = setting.panoramas(source)
+        measured[size] = (
+            measure_likeness(panoramas[:1], networks=1)
+            if setting.quick
+            else measure_likeness(panoramas)
+        )
+    return measured
 
 
 def as_document(
-    machine: dict[str, object], rows: Sequence[Row], likeness: Sequence[Likeness], *, quick: bool
+    machine: dict[str, object],
+    rows: Sequence[Row],
+    likeness: Mapping[int, Sequence[Likeness]],
+    *,
+    quick: bool,
 ) -> str:
     """Gives the Markdown document: the machine, all rows, and the fast way's difference."""
     warning = report.QUICK if quick else ""
@@ -129,8 +139,10 @@ def as_document(
             "bicubically with antialiasing to 298 x 224, the middle kept), all 36 views of each "
             "panorama. *Features apart*: root mean square distance of features, as a share of "
             "their spread over the views; mean and range over five untrained convolutional "
-            "networks of 512 features.\n\n" + as_markdown(likeness_table(likeness))
+            "networks of 512 features."
         )
+    for size, measured in likeness.items():
+        parts.append(f"Faces of {size} pixels:\n\n{as_markdown(likeness_table(measured))}")
     return "\n\n".join(part for part in parts if part) + "\n"
 
 

@@ -212,16 +212,30 @@ def test_smoothing_comes_closer_to_what_a_pixel_covers(size):
     assert smooth > plain + 3
 
 
+def test_smoothing_gains_on_soft_pictures_too_where_faces_are_halved():
+    soft = cv2.GaussianBlur(noise(256).faces.reshape(-1, 256, 3), (0, 0), 2.5)
+    panorama = Panorama.of(soft.reshape(6, 256, 256, 3), rotation=random_rotation(3))
+    angles = [0.0, 1.0, 2.5], [0.0, 0.5, -0.5]
+    camera = Camera(width=56, height=56)
+    assert smoothing(camera, 256)[0] == 1
+    truth = supersampled(panorama, 56, angles)
+
+    plain = psnr(ViewRenderer(camera).views(panorama, *angles), truth)
+    smooth = psnr(ViewRenderer(camera, smooth=True).views(panorama, *angles), truth)
+
+    assert smooth > plain + 1  # with 0.4 of a pixel, as without halving, it would lose
+
+
 def test_smoothing_leaves_fine_cameras_alone():
     assert smoothing(Camera(), 512) == (0, 0.0)
     assert smoothing(Camera(), 1024)[0] == 0
     assert smoothing(Camera(width=224, height=224), 512) == (0, pytest.approx(0.528, abs=0.001))
-    assert smoothing(Camera(width=224, height=224), 1024) == (1, pytest.approx(0.528, abs=0.001))
+    assert smoothing(Camera(width=224, height=224), 1024) == (1, pytest.approx(0.396, abs=0.001))
     assert smoothing(Camera(width=8, height=8), 63)[0] == 0  # an odd face has no half
 
 
 @pytest.mark.parametrize("device", ["cpu", pytest.param("cuda", marks=pytest.mark.gpu)])
-@pytest.mark.parametrize("smooth", ["smooth", ""])
+@pytest.mark.parametrize("smooth", [True, False])
 def test_torch_and_opencv_agree_on_random_cameras(device, smooth):
     from vln.panorama.device import TorchViewRenderer
 
@@ -236,11 +250,9 @@ def test_torch_and_opencv_agree_on_random_cameras(device, smooth):
         panoramas = [noise(size, seed=s) for s in range(2)]
         angles = rng.uniform(-7, 7, (2, 3)), rng.uniform(-1.57, 1.57, (2, 3))
 
-        views = TorchViewRenderer(camera, device=device, smooth=bool(smooth)).views(
-            panoramas, *angles
-        )
+        views = TorchViewRenderer(camera, device=device, smooth=smooth).views(panoramas, *angles)
 
-        renderer = ViewRenderer(camera, smooth=bool(smooth))
+        renderer = ViewRenderer(camera, smooth=smooth)
         expected = [renderer.views(p, *a) for p, *a in zip(panoramas, *angles, strict=True)]
         apart = np.abs(views.cpu().numpy().astype(int) - np.stack(expected))
         # float32 places of texels: half a grey level on noise, and seams.
@@ -257,10 +269,43 @@ def test_torch_renders_in_parts_what_does_not_fit_at_once():
     assert torch.equal(whole, parts)
 
 
+def test_torch_splits_the_views_of_one_panorama_that_do_not_fit_at_once():
+    from vln.panorama.device import TorchViewRenderer
+
+    panoramas, camera = [sphere(16, seed=s) for s in range(2)], Camera(width=8, height=6)
+    whole = TorchViewRenderer(camera, device="cpu").sweep(panoramas)
+    views = TorchViewRenderer(camera, device="cpu", max_samples=100).sweep(panoramas)
+    assert torch.equal(whole, views)
+
+
+def test_torch_renders_the_same_inside_autocast():
+    from vln.panorama.device import TorchViewRenderer
+
+    renderer = TorchViewRenderer(Camera(width=40, height=30), device="cpu", smooth=True)
+    plain = renderer.sweep([noise(64)])
+    with torch.autocast("cpu", torch.bfloat16):
+        inside = renderer.sweep([noise(64)])
+    assert torch.equal(plain, inside)
+
+
+@pytest.mark.parametrize(("size", "side", "fov"), [(5, 1, 3.0), (7, 4, 3.0), (16, 4, 3.1415)])
+def test_smoothing_few_texels_seen_by_a_wide_camera_stays_within_the_faces(size, side, fov):
+    from vln.panorama.device import TorchViewRenderer
+
+    camera = Camera(width=side, height=side, vertical_fov=fov)
+    views = ViewRenderer(camera, smooth=True).views(noise(size), [0.3], [0.1])
+    torch_views = TorchViewRenderer(camera, device="cpu", smooth=True).views(
+        [noise(size)], [0.3], [0.1]
+    )
+    assert np.abs(views - torch_views[0].numpy().astype(int)).max() <= 2
+
+
 def test_torch_refuses_faces_of_two_sizes():
     from vln.panorama.device import TorchViewRenderer
 
-    with pytest.raises(BadConfig, match=r"faces of \[8, 16\] pixels"):
+    with pytest.raises(
+        BadConfig, match="panorama 1 of the batch has faces of 16 pixels, panorama 0 of 8"
+    ):
         TorchViewRenderer(Camera(), device="cpu").views([sphere(8), sphere(16)], [0], [0])
 
 
@@ -307,6 +352,7 @@ def test_depth_that_was_not_read_is_missing():
         ({"width": 0}, "0 x 480 pixels"),
         ({"height": -3}, "640 x -3 pixels"),
         ({"width": 40000}, "40000 x 480 pixels"),
+        ({"width": 64.0}, "whole numbers"),
         ({"vertical_fov": 0.0}, "field of view of 0.0"),
         ({"vertical_fov": 60.0}, "3438 degrees"),
         ({"vertical_fov": math.nan}, "field of view of nan"),
@@ -315,6 +361,35 @@ def test_depth_that_was_not_read_is_missing():
 def test_an_impossible_camera_is_refused(settings, complaint):
     with pytest.raises(BadConfig, match=complaint):
         Camera(**settings)
+
+
+@pytest.mark.parametrize(
+    "angles", [([np.nan], [0]), ([0], [np.inf]), ([0, 1], [1, 2, 3]), ("a", 0)]
+)
+def test_angles_that_are_none_are_refused(angles):
+    with pytest.raises(BadConfig, match="headings and elevations of shapes"):
+        ViewRenderer(Camera(width=4, height=4)).views(sphere(8), *angles)
+
+
+def test_one_angle_stands_for_all():
+    renderer = ViewRenderer(Camera(width=4, height=4))
+    assert renderer.views(sphere(8), [0.0, 1.0], 0.2).shape == (2, 4, 4, 3)
+    assert renderer.views(sphere(8), 0.0, 0.0).shape == (1, 4, 4, 3)
+
+
+def test_sizes_of_numpys_integers_do_not_overflow():
+    camera = Camera(width=np.int32(30000), height=np.int32(30000))
+    with pytest.raises(BadConfig, match=r"90\.5 GiB"):
+        camera.check_room(36)
+
+
+def test_memory_that_is_not_there_is_a_clear_error(monkeypatch):
+    def fail(*_, **__):
+        raise MemoryError
+
+    monkeypatch.setattr("vln.panorama.views.np.empty", fail)
+    with pytest.raises(BadConfig, match=r"take .* GiB, which this machine does not have free"):
+        ViewRenderer(Camera())
 
 
 def test_more_than_the_memory_is_refused_before_it_is_taken():
@@ -331,9 +406,31 @@ def test_more_than_the_memory_is_refused_before_it_is_taken():
         np.zeros((5, 8, 8, 3), np.uint8),
         np.zeros((6, 8, 9, 3), np.uint8),
         np.zeros((6, 8, 8), np.uint8),
+        np.zeros((6, 8, 8, 3), np.float32),
+        np.zeros((6, 8, 8, 3), np.int8),
         [],
     ],
 )
 def test_what_is_no_cube_of_faces_is_refused(faces):
     with pytest.raises(BadConfig, match="expected 6 of"):
         Panorama.of(faces, rotation=UPRIGHT)
+
+
+@pytest.mark.parametrize(
+    "depth",
+    [
+        np.zeros((6, 8, 8), np.float32),
+        np.zeros((6, 8, 9), np.uint16),
+        np.zeros((5, 8, 8), np.uint16),
+        np.zeros((), np.uint16),
+    ],
+)
+def test_what_is_no_cube_of_depths_is_refused(depth):
+    with pytest.raises(BadConfig, match="depth of"):
+        Panorama.of(np.zeros((6, 8, 8, 3), np.uint8), rotation=UPRIGHT, depth=depth)
+
+
+@pytest.mark.parametrize("rotation", [np.eye(4), np.full((3, 3), np.nan)])
+def test_what_is_no_rotation_is_refused(rotation):
+    with pytest.raises(BadConfig, match="a rotation of shape"):
+        Panorama.of(np.zeros((6, 8, 8, 3), np.uint8), rotation=rotation)

@@ -140,43 +140,51 @@ def rendering_rows(setting: RenderSetting) -> list[Row]:
     )
 
     def row(
-        name: str, panoramas: list[Panorama], camera: Camera, *, smooth: str = "", note: str = note
+        name: str,
+        panoramas: list[Panorama],
+        camera: Camera,
+        *,
+        smooth: bool = False,
+        note: str = note,
     ) -> Row:
-        renderer = ViewRenderer(camera, smooth=bool(smooth))
+        renderer = ViewRenderer(camera, smooth=smooth)
         timing = _measure(setting, lambda: [renderer.sweep(panorama) for panorama in panoramas])
         return seconds_row(
             "rendering",
-            f"36 views of {camera.width} x {camera.height}{smooth}, {name}",
+            f"36 views of {_named(camera, smooth=smooth)}, {name}",
             timing,
             per=len(panoramas),
             incumbent=MATTERSIM_SWEEP,
             note=note,
         )
 
-    def read_and_rendered(camera: Camera, smooth: str) -> Row:
-        renderer = ViewRenderer(camera, smooth=bool(smooth))
+    def read_and_rendered(camera: Camera, *, smooth: bool) -> Row:
+        renderer = ViewRenderer(camera, smooth=smooth)
         timing = _measure(
             setting,
             lambda: [renderer.sweep(panorama) for panorama in setting.panoramas(setting.strips)],
         )
         return seconds_row(
             "rendering",
-            f"strip of {narrow} read, and 36 views of {camera.width} x {camera.height}{smooth}",
+            f"strip of {narrow} read, and 36 views of {_named(camera, smooth=smooth)}",
             timing,
             per=len(small),
         )
 
-    smooth = ", smooth"
     return [
         row(f"faces of {narrow}", small, full),
         row(f"faces of {wide}", large, full),
-        row(f"faces of {narrow}", small, CLIP, smooth=smooth),
-        row(f"faces of {wide}", large, CLIP, smooth=smooth),
+        row(f"faces of {narrow}", small, CLIP, smooth=True),
+        row(f"faces of {wide}", large, CLIP, smooth=True),
         row(f"faces of {narrow}", small, CLIP),
-        read_and_rendered(full, ""),
-        read_and_rendered(CLIP, smooth),
+        read_and_rendered(full, smooth=False),
+        read_and_rendered(CLIP, smooth=True),
         _single_view(setting, small[0]),
     ]
+
+
+def _named(camera: Camera, *, smooth: bool) -> str:
+    return f"{camera.width} x {camera.height}{', smooth' if smooth else ''}"
 
 
 def _single_view(setting: RenderSetting, panorama: Panorama) -> Row:
@@ -203,9 +211,9 @@ def device_rows(setting: RenderSetting) -> list[Row]:
     panoramas = setting.panoramas(setting.strips)
     panoramas = [panoramas[i % len(panoramas)] for i in range(count)]
     rows = []
-    cameras = ((CLIP, ", smooth"), (Camera(), ""))
+    cameras = ((CLIP, True), (Camera(), False))
     for camera, smooth in cameras[:1] if setting.quick else cameras:
-        renderer = TorchViewRenderer(camera, device=setting.device, smooth=bool(smooth))
+        renderer = TorchViewRenderer(camera, device=setting.device, smooth=smooth)
 
         def render(renderer: TorchViewRenderer = renderer) -> None:
             renderer.sweep(panoramas)
@@ -215,7 +223,7 @@ def device_rows(setting: RenderSetting) -> list[Row]:
         rows.append(
             rate_row(
                 "torch",
-                f"36 views of {camera.width} x {camera.height}{smooth}, {count} panoramas at once, "
+                f"36 views of {_named(camera, smooth=smooth)}, {count} panoramas at once, "
                 f"{setting.device}",
                 _measure(setting, render, clock="cpu" if setting.device == "cpu" else "wall"),
                 count=count,

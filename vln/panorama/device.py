@@ -29,8 +29,8 @@ class TorchViewRenderer:
         camera: The pinhole that all views share.
         device: A torch device.
         smooth: As for `vln.panorama.views.ViewRenderer`.
-        max_samples: Pixels rendered at once; bounds the memory of what lies between (about 60
-            bytes per pixel).
+        max_samples: Pixels rendered at once, and texels filtered at once; bounds the memory of
+            what lies between, about 80 bytes for each.
     """
 
     def __init__(
@@ -45,10 +45,8 @@ class TorchViewRenderer:
         self.device = torch.device(device)
         self.smooth = smooth
         self.max_samples = max_samples
-        column = torch.arange(camera.width, dtype=torch.float32, device=self.device)
-        row = torch.arange(camera.height, dtype=torch.float32, device=self.device)
-        rows, columns = torch.meshgrid(row, column, indexing="ij")
-        self._pixels = torch.stack([columns, rows, torch.ones_like(rows)]).reshape(3, -1)
+        self._columns = torch.arange(camera.width, dtype=torch.float32, device=self.device)
+        self._rows = torch.arange(camera.height, dtype=torch.float32, device=self.device)
 
     def sweep(self, panoramas: Sequence[Panorama]) -> torch.Tensor:
         """Gives (P, 36, H, W, 3) uint8 RGB on the device; takes and raises as `views`."""
@@ -68,36 +66,49 @@ class TorchViewRenderer:
         Raises:
             BadConfig: The faces differ in size, or the views would not fit into memory.
         """
-        heading, elevation = np.broadcast_arrays(heading, elevation)
-        shape = (len(panoramas), heading.shape[-1])
-        heading, elevation = (np.broadcast_to(a, shape).ravel() for a in (heading, elevation))
-        self.camera.check_room(heading.size)
-        height, width = self.camera.height, self.camera.width
-        result = torch.empty((*shape, height, width, 3), dtype=torch.uint8, device=self.device)
-        if not heading.size:
+        size = _one_size(panoramas)
+        count = len(panoramas)
+        angles = np.broadcast_arrays(np.atleast_1d(heading), np.atleast_1d(elevation))
+        views = angles[0].shape[-1]
+        heading, elevation = (np.broadcast_to(each, (count, views)).ravel() for each in angles)
+        self.camera.check_room(count * views)
+        shape = (count, views, self.camera.height, self.camera.width, 3)
+        result = torch.empty(shape, dtype=torch.uint8, device=self.device)
+        if not result.numel():
             return result
-        rotation = np.repeat([p.rotation for p in panoramas], shape[1], axis=0)
+        rotation = np.repeat([p.rotation for p in panoramas], views, axis=0)
         rays = pixel_rays(self.camera, camera_axes(heading, elevation), rotation)
         matrices = torch.tensor(rays, dtype=torch.float32, device=self.device)
-        matrices = matrices.reshape(*shape, 3, 3)
-        atlas = self._atlas(panoramas)
-        step = max(1, self.max_samples // (shape[1] * height * width))
-        for first in range(0, len(panoramas), step):
-            part = slice(first, first + step)
-            result[part] = self._sample(atlas[part], matrices[part])
+        matrices = matrices.reshape(count, views, 3, 3)
+        # Places of texels need all of float32: neither autocast nor TF32 may touch them.
+        with torch.autocast(self.device.type, enabled=False):
+            self._fill(result, panoramas, matrices, size=size)
         return result
 
-    def _atlas(self, panoramas: Sequence[Panorama]) -> torch.Tensor:
+    def _fill(
+        self,
+        result: torch.Tensor,
+        panoramas: Sequence[Panorama],
+        matrices: torch.Tensor,
+        *,
+        size: int,
+    ) -> None:
+        """Renders part by part: some panoramas at once, or some views of one."""
+        views, pixels = matrices.shape[1], self.camera.height * self.camera.width
+        several = max(1, min(self.max_samples // (views * pixels), self.max_samples // size**2))
+        some = max(1, min(views, self.max_samples // pixels))
+        for first in range(0, len(panoramas), several):
+            part = slice(first, first + several)
+            atlas = self._atlas(panoramas[part], size=size)
+            for view in range(0, views, some):
+                seen = slice(view, view + some)
+                result[part, seen] = self._sample(atlas, matrices[part, seen])
+
+    def _atlas(self, panoramas: Sequence[Panorama], *, size: int) -> torch.Tensor:
         """Gives (P, 3, 6, A, A) float32 faces as they are sampled, 0 to 255."""
-        sizes = sorted({p.size for p in panoramas})
-        if len(sizes) > 1:
-            raise BadConfig(
-                f"panoramas with faces of {sizes} pixels in one batch; expected one size. Render "
-                "them in batches of their own."
-            )
         stacked = torch.from_numpy(np.stack([p.atlas for p in panoramas])).to(self.device)
         faces = stacked[..., :3].permute(0, 4, 1, 2, 3).float()
-        halvings, blur = smoothing(self.camera, sizes[0]) if self.smooth else (0, 0.0)
+        halvings, blur = smoothing(self.camera, size) if self.smooth else (0, 0.0)
         if not halvings and not blur:
             return faces
         flat = faces.flatten(0, 2).unsqueeze(1)
@@ -111,13 +122,27 @@ class TorchViewRenderer:
     def _sample(self, atlas: torch.Tensor, matrices: torch.Tensor) -> torch.Tensor:
         """Gives (p, N, H, W, 3) uint8 from (p, 3, 6, A, A) and (p, N, 3, 3)."""
         count, views = matrices.shape[:2]
-        height, width = self.camera.height, self.camera.width
-        grid = _grid(*(matrices @ self._pixels).unbind(dim=2), side=atlas.shape[-1])
+        across = matrices[..., :1] * self._columns + matrices[..., 2:]  # p, N, 3, W
+        down = matrices[..., 1:2] * self._rows  # p, N, 3, H
+        directions = (across.unsqueeze(3) + down.unsqueeze(4)).flatten(3)
+        grid = _grid(*directions.unbind(dim=2), side=atlas.shape[-1])
         sampled = functional.grid_sample(
             atlas.flatten(2, 3), grid, mode="bilinear", padding_mode="border", align_corners=False
         )
         pixels = sampled.round_().clamp_(0, 255).to(torch.uint8)
-        return pixels.movedim(1, -1).reshape(count, views, height, width, 3)
+        return pixels.movedim(1, -1).reshape(count, views, self.camera.height, self.camera.width, 3)
+
+
+def _one_size(panoramas: Sequence[Panorama]) -> int:
+    """Gives S of all panoramas, 0 of none."""
+    sizes = [panorama.size for panorama in panoramas]
+    other = next((n for n, size in enumerate(sizes) if size != sizes[0]), None)
+    if other is not None:
+        raise BadConfig(
+            f"panorama {other} of the batch has faces of {sizes[other]} pixels, panorama 0 of "
+            f"{sizes[0]}; expected one size. Render them in batches of their own."
+        )
+    return sizes[0] if sizes else 0
 
 
 def _grid(x: torch.Tensor, y: torch.Tensor, z: torch.Tensor, *, side: int) -> torch.Tensor:

@@ -24,7 +24,7 @@ BORDER: Final = 1
 """Pixels around a face that repeat its edge: sampling then clamps by itself, as OpenGL does."""
 MAX_FACE: Final = 5459
 """Pixels along a face; OpenCV counts the rows of all six in 16 bits."""
-_EXPECTED = f"expected {NUM_FACES} of (S, S, 3), S at least 1 and at most {MAX_FACE}."
+_EXPECTED = f"expected {NUM_FACES} of uint8 (S, S, 3), S at least 1 and at most {MAX_FACE}."
 
 UPRIGHT: Final[Floats] = np.array([[1.0, 0.0, 0.0], [0.0, 0.0, 1.0], [0.0, -1.0, 0.0]])
 """(3, 3) rotation of a level panorama whose face 3 looks along heading 0."""
@@ -50,6 +50,22 @@ class Panorama:
     rotation: Floats
     depth: npt.NDArray[np.uint16] | None = None
 
+    def __post_init__(self) -> None:
+        if self.rotation.shape != (3, 3) or not np.isfinite(self.rotation).all():
+            raise BadConfig(
+                f"a rotation of shape {self.rotation.shape}: {self.rotation.tolist()}; expected "
+                "(3, 3) finite numbers."
+            )
+        depth = self.depth
+        if depth is None:
+            return
+        side = depth.shape[-1] if depth.ndim else 0
+        if depth.dtype != np.uint16 or depth.shape != (NUM_FACES, side, side) or not side:
+            raise BadConfig(
+                f"depth of {depth.dtype} {depth.shape}; expected uint16 ({NUM_FACES}, D, D), in "
+                "units of 0.25 mm."
+            )
+
     @classmethod
     def of(
         cls,
@@ -66,7 +82,7 @@ class Panorama:
             depth: As in `Panorama`.
 
         Raises:
-            BadConfig: Not six equal squares of RGB bytes.
+            BadConfig: Not six equal squares of RGB bytes, or a rotation or depth of another kind.
         """
         return cls(_atlas(faces, cv2.COLOR_RGB2RGBA), np.asarray(rotation, np.float64), depth)
 
@@ -111,14 +127,15 @@ def _atlas(faces: Iterable[Bytes], code: int) -> Bytes:
     They are taken one by one, so that a generator may decode them here: fresh memory for all six
     of a 1024-pixel sextet at once costs more time than decoding them.
     """
-    rest = iter(faces)
+    rest = map(np.asarray, faces)
     first = next(rest, np.empty((0, 0, 3), np.uint8))
-    size = min(first.shape[0], MAX_FACE)
+    size = min(len(first) if first.ndim else 0, MAX_FACE)
     atlas = np.empty((NUM_FACES, size + 2 * BORDER, size + 2 * BORDER, 4), dtype=np.uint8)
     count = 0
     for face in chain((first,), rest):
-        if count == NUM_FACES or face.shape != (size, size, 3) or not size:
-            raise BadConfig(f"face {count} is {face.shape}; {_EXPECTED}")
+        is_square = face.shape == (size, size, 3) and size and face.dtype == np.uint8
+        if count == NUM_FACES or not is_square:
+            raise BadConfig(f"face {count} is {face.dtype} {face.shape}; {_EXPECTED}")
         _add_border(cv2.cvtColor(face, code), atlas[count])
         count += 1
     if count < NUM_FACES:

@@ -10,6 +10,7 @@ Legend: N views, H x W pixels, S texels along a face.
 from __future__ import annotations
 
 import math
+import operator
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -28,6 +29,8 @@ MAX_BYTES: Final = 1 << 33
 """Bytes of the views that one call may ask for, 8 GiB: what is more is a slip, not a wish."""
 LEAST_BLUR: Final = 0.25
 """Texels of blur below which nothing changes."""
+MOST_BLUR: Final = 8.0
+"""Texels of blur beyond which it takes too long."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,9 +48,17 @@ class Camera:
     vertical_fov: float = math.pi / 3
 
     def __post_init__(self) -> None:
-        if not (1 <= self.width <= MAX_SIDE and 1 <= self.height <= MAX_SIDE):
+        try:  # sizes may be NumPy's integers, whose products overflow
+            width, height = operator.index(self.width), operator.index(self.height)
+        except TypeError:
             raise BadConfig(
-                f"a camera of {self.width} x {self.height} pixels; expected 1 to {MAX_SIDE} each."
+                f"a camera of {self.width} x {self.height} pixels; expected whole numbers."
+            ) from None
+        object.__setattr__(self, "width", width)
+        object.__setattr__(self, "height", height)
+        if not (1 <= width <= MAX_SIDE and 1 <= height <= MAX_SIDE):
+            raise BadConfig(
+                f"a camera of {width} x {height} pixels; expected 1 to {MAX_SIDE} each."
             )
         if not 0 < self.vertical_fov < math.pi:
             raise BadConfig(
@@ -108,12 +119,23 @@ def camera_axes(heading: npt.ArrayLike, elevation: npt.ArrayLike) -> Floats:
     """Gives (N, 3, 3) float64: rows right, up and forward of N cameras, in world coordinates.
 
     Args:
-        heading: (N,) radians, 0 along world +y, turning right positive.
-        elevation: (N,) radians, up positive.
+        heading: (N,) radians, 0 along world +y, turning right positive; or one for all.
+        elevation: (N,) radians, up positive; or one for all.
+
+    Raises:
+        BadConfig: An angle is infinite or no number, or their shapes do not fit.
     """
-    heading, elevation = np.broadcast_arrays(
-        np.asarray(heading, dtype=np.float64), np.asarray(elevation, dtype=np.float64)
-    )
+    given = np.shape(heading), np.shape(elevation)
+    try:
+        angles = np.broadcast_arrays(np.atleast_1d(heading), np.atleast_1d(elevation))
+        heading, elevation = (each.astype(np.float64) for each in angles)
+    except (TypeError, ValueError):
+        raise BadConfig(f"headings and elevations of shapes {given}; expected (N,) each.") from None
+    if heading.ndim != 1 or not (np.isfinite(heading).all() and np.isfinite(elevation).all()):
+        raise BadConfig(
+            f"headings and elevations of shapes {given}, the first {heading.flat[:1]} and "
+            f"{elevation.flat[:1]}; expected (N,) finite radians each."
+        )
     east, north = np.sin(heading), np.cos(heading)
     rise, level = np.sin(elevation), np.cos(elevation)
     rows: Any = (
@@ -164,9 +186,11 @@ def smoothing(camera: Camera, size: int) -> tuple[int, float]:
     """Gives how often faces are halved, and the blur in texels after that, against aliasing.
 
     A pixel at the centre of a view covers `size / 2 / focal` texels. Beyond two, halving by area is
-    cheaper than blurring; what is left is blurred by 0.4 of a pixel's width, which came closest to
-    views averaged from 36 samples per pixel (sizes 64 to 384, photographs and text). (0, 0.0) where
-    the image is fine enough already.
+    cheaper than blurring. What is left is blurred by 0.4 of a pixel's width, or 0.3 after halving,
+    which blurs by itself; both are compromises between photographs, which want less, and text,
+    which wants more, against averages of 36 samples per pixel (images of 64 to 384 pixels).
+    (0, 0.0) where the image is fine enough already. Faces of an odd size cannot be halved, and no
+    blur is wider than a sixth of a face or `MOST_BLUR`: views much coarser than that alias.
 
     Args:
         camera: The pinhole.
@@ -176,7 +200,7 @@ def smoothing(camera: Camera, size: int) -> tuple[int, float]:
     halvings = 0
     while covered >= 2 and size % 2 == 0:
         covered, size, halvings = covered / 2, size // 2, halvings + 1
-    blur = 0.4 * covered
+    blur = min((0.3 if halvings else 0.4) * covered, size / 6, MOST_BLUR)
     return (halvings, blur) if blur >= LEAST_BLUR or halvings else (0, 0.0)
 
 

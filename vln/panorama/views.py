@@ -9,6 +9,7 @@ Legend: N views, H x W pixels, D texels along a face of the depth image.
 
 from __future__ import annotations
 
+import math
 from typing import Any, Final
 
 import cv2
@@ -16,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from vln import geometry
-from vln.errors import MissingData
+from vln.errors import BadConfig, MissingData
 from vln.panorama.faces import BORDER, Bytes, Floats, Panorama, bordered
 from vln.panorama.pinhole import (
     Camera,
@@ -31,6 +32,7 @@ DEPTH_UNIT: Final = 0.00025
 """Metres per unit of a depth image."""
 
 Angles = npt.ArrayLike
+"""(N,) radians, or one for all."""
 Pixels = npt.NDArray[Any]
 
 
@@ -49,8 +51,8 @@ class ViewRenderer:
         self.smooth = smooth
         shape = (camera.height, camera.width)
         camera.check_room(1, channels=8)
-        self._nearness = np.empty(shape, dtype=np.float32)
-        self._colour = np.empty((*shape, 4), dtype=np.uint8)
+        self._nearness = _room(shape, np.float32)
+        self._colour = _room((*shape, 4), np.uint8)
 
     def sweep(self, panorama: Panorama) -> Bytes:
         """Gives (36, H, W, 3) uint8 RGB, all views in MatterSim's order; raises as `views`."""
@@ -68,15 +70,12 @@ class ViewRenderer:
             elevation: (N,) radians, up positive.
 
         Raises:
-            BadConfig: The views would not fit into memory.
+            BadConfig: The views would not fit into memory, or an angle is no finite number.
         """
-        axes = camera_axes(heading, elevation)
-        self.camera.check_room(len(axes))
-        result = np.empty((len(axes), *self._colour.shape[:2], 3), dtype=np.uint8)
-        rays = pixel_rays(self.camera, axes, panorama.rotation)
         atlas = self._filtered(panorama.atlas, panorama.size)
+        rays, extents = self._geometry(panorama, heading, elevation, channels=3)
         homographies = face_homographies(rays, atlas.shape[1] - 2 * BORDER)
-        extents = face_extents(self.camera, rays).tolist()
+        result = _room((len(rays), *self._colour.shape[:2], 3), np.uint8)
         for view, place in enumerate(result):
             self._compose(atlas, homographies[view], extents[view], self._colour)
             cv2.cvtColor(self._colour, cv2.COLOR_RGBA2RGB, dst=place)
@@ -97,25 +96,31 @@ class ViewRenderer:
 
         Raises:
             MissingData: The panorama has no depth.
-            BadConfig: The views would not fit into memory.
+            BadConfig: The views would not fit into memory, or an angle is no finite number.
         """
         if panorama.depth is None:
             raise MissingData(
                 "this panorama was read without depth. Open its source with depth=True; "
                 "Matterport's depth strips are `<viewpoint>_skybox_depth_small.png`."
             )
-        axes = camera_axes(heading, elevation)
-        self.camera.check_room(len(axes), channels=2)
-        result = np.empty((len(axes), *self._colour.shape[:2]), dtype=np.uint16)
-        rays = pixel_rays(self.camera, axes, panorama.rotation)
         faces = bordered(panorama.depth)
+        rays, extents = self._geometry(panorama, heading, elevation, channels=2)
         homographies = face_homographies(rays, panorama.depth.shape[1])
-        extents = face_extents(self.camera, rays).tolist()
+        result = _room((len(rays), *self._colour.shape[:2]), np.uint16)
         cosine = self._cosine()
         for view, place in enumerate(result):
             self._compose(faces, homographies[view], extents[view], place, cv2.INTER_NEAREST)
             np.rint(place * cosine, out=place, casting="unsafe")
         return result
+
+    def _geometry(
+        self, panorama: Panorama, heading: Angles, elevation: Angles, *, channels: int
+    ) -> tuple[Floats, list[list[list[int]]]]:
+        """Gives rays (N, 3, 3) and face extents (N, 6, 4), once it is clear that all will fit."""
+        axes = camera_axes(heading, elevation)
+        self.camera.check_room(len(axes), channels=channels)
+        rays = pixel_rays(self.camera, axes, panorama.rotation)
+        return rays, face_extents(self.camera, rays).tolist()
 
     def _cosine(self) -> npt.NDArray[np.float32]:
         """Gives (H, W) float32 cosines of the angle between a pixel's ray and the optical axis."""
@@ -166,6 +171,22 @@ class ViewRenderer:
             warped = np.empty(here.shape, dtype=here.dtype)
             _warp(faces[face], local, warped, sampling)
             cv2.copyTo(warped, closer, here)
+
+
+def _room(shape: tuple[int, ...], dtype: type[np.generic]) -> npt.NDArray[Any]:
+    """Gives fresh memory.
+
+    Raises:
+        BadConfig: There is not so much of it.
+    """
+    try:
+        return np.empty(shape, dtype=dtype)
+    except MemoryError:
+        size = math.prod(shape) * np.dtype(dtype).itemsize / 2**30
+        raise BadConfig(
+            f"images of shape {shape} take {size:.1f} GiB, which this machine does not have free. "
+            "Ask for fewer or smaller views."
+        ) from None
 
 
 def _warp(face: Pixels, homography: Floats, image: Pixels, sampling: int) -> None:
