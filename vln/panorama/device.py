@@ -95,7 +95,7 @@ class TorchViewRenderer:
     ) -> None:
         """Renders part by part: some panoramas at once, or some views of one."""
         views, pixels = matrices.shape[1], self.camera.height * self.camera.width
-        several = max(1, min(self.max_samples // (views * pixels), self.max_samples // size**2))
+        several = max(1, self.max_samples // max(views * pixels, NUM_FACES * size**2))
         some = max(1, min(views, self.max_samples // pixels))
         for first in range(0, len(panoramas), several):
             part = slice(first, first + several)
