@@ -249,12 +249,6 @@ def test_the_field_of_view_counts_as_it_is_now_and_images_keep_their_size(simula
     assert listed(made.getState()[0]) == "a"
 
 
-def test_the_first_releases_name_for_the_resolution_works(simulator):
-    made = simulator()
-    made.setScreenResolution(64, 48)
-    assert begun(made).getState()[0].rgb.shape == (48, 64, 3)
-
-
 @pytest.mark.parametrize(
     ("low", "high", "accepted"),
     [(-1.5, 1.5, True), (0, 1, False), (-1, 0, False), (-1.6, 1, False), (-1, 1.6, False)],

@@ -2,11 +2,14 @@
 
 import math
 import re
+from decimal import Decimal
+from fractions import Fraction
 
+import numpy as np
 import pytest
 
 import vln.mattersim as MatterSim  # noqa: N812 - as users do
-from vln.errors import VlnError
+from vln.errors import EpisodeOver, VlnError
 
 
 def begun(made, viewpoints="a", heading=0.0, elevation=0.0):
@@ -34,7 +37,7 @@ def problems():
         (act, ([0, 0], [None, 0.0], [0.0, 0.0]), TypeError, "headings, entry 0"),
         (act, ([0, 0], [math.nan, 0.0], [0.0, 0.0]), ValueError, "heading nan in environment 0"),
         (act, ([0, 0], none[0], [0.0, -math.inf]), ValueError, "elevation -inf in environment 1"),
-        (episode, (["nowhere"] * 2, ["a", "b"], *none), IndexError, "nowhere"),
+        (episode, (["nowhere"] * 2, ["a", "b"], *none), IndexError, "no scan 'nowhere' among"),
         (episode, (house, ["a", "z"], *none), ValueError, "'z'"),
         (episode, (house, ["a", "e"], *none), ValueError, "marked `included`"),
         (episode, (house, ["a", ""], *none), ValueError, "''"),
@@ -43,13 +46,38 @@ def problems():
         (episode, (house, ["a", "b"], 0.0, 0.0), TypeError, "headings: expected a list"),
         (episode, (house, ["a", "b"], [0.0, math.inf], none[1]), ValueError, "finite"),
         (episode, ("house", "a", 0.0, 0.0), TypeError, "for a batch of 2; expected lists"),
-        ("newRandomEpisode", (["nowhere"] * 2,), IndexError, "nowhere"),
+        ("newRandomEpisode", (["nowhere"] * 2,), IndexError, "no scan 'nowhere' among"),
         ("newRandomEpisode", ("house",), TypeError, "expected a list"),
-        ("setBatchSize", (-1,), TypeError, "1 or more"),
+        ("setBatchSize", (-1,), TypeError, "0 or more"),
         ("setBatchSize", (1.5,), TypeError, "whole number"),
         ("setCacheSize", (-1,), TypeError, "0 or more"),
         ("setSeed", ("one",), TypeError, "whole number"),
         ("setDatasetPath", (3,), TypeError, "expected a path"),
+        ("setSeed", (10**20,), TypeError, "at most"),
+        ("setSeed", (math.inf,), TypeError, "whole number"),
+        ("setRenderingEnabled", ("False",), TypeError, "expected True or False, not 'False'"),
+        ("setRestrictedNavigation", ([],), TypeError, "expected True or False"),
+        ("setDepthEnabled", (np.zeros(2),), TypeError, "expected True or False"),
+        (act, ([0, 10**20], *none), TypeError, "indices, entry 1"),
+        (act, ([0, np.float64(1)], *none), TypeError, "indices, entry 1"),
+        (act, (np.zeros(2), *none), TypeError, "indices, entry 0"),
+        (act, ([0, np.array([1, 1])], *none), TypeError, "indices, entry 1"),
+        (act, ([0, np.float32("nan")], *none), TypeError, "indices, entry 1"),
+        (act, ([0, np.int64(-1)], *none), TypeError, "index -1 in environment 1 of 2"),
+        (act, ([0, np.float32(2)], *none), ValueError, "index 2 in environment 1 of 2"),
+        (act, ([0, 0], [10**400, 0], [0, 0]), TypeError, "headings, entry 0"),
+        (act, ([0, 0], [Fraction(10**400), 0], [0, 0]), TypeError, "headings, entry 0"),
+        (act, ([0, 0], [0, Decimal("sNaN")], [0, 0]), TypeError, "headings, entry 1"),
+        (act, ([0, 0], [0, Decimal("nan")], [0, 0]), ValueError, "heading nan in environment 1"),
+        (act, ([0, 0], [0, np.float32("inf")], [0, 0]), ValueError, "heading inf in environment 1"),
+        (act, ([0, 0], [0, np.zeros(2)], [0, 0]), TypeError, "headings, entry 1"),
+        (act, ([0, 0], [0, np.array(["1"])], [0, 0]), TypeError, "headings, entry 1"),
+        (act, ([0, 0], [0, [1.0]], [0, 0]), TypeError, "headings, entry 1"),
+        (act, ([0, 0], [0, 1j], [0, 0]), TypeError, "headings, entry 1"),
+        (act, ([0, 0], {0: 0.0, 1: 0.0}, [0, 0]), TypeError, "headings: expected a list"),
+        (act, ([0, 0], {0.0, 1.0}, [0, 0]), TypeError, "headings: expected a list"),
+        (act, ([0, 0], np.array(0.0), [0, 0]), TypeError, "headings: expected a list"),
+        (episode, (house, ["a", b"\xff"], *none), TypeError, "expected UTF-8"),
         ("setCameraResolution", (0, 480), ValueError, "0 x 480"),
         ("setCameraVFOV", (math.nan,), ValueError, "radians"),
         ("setCameraVFOV", ("wide",), TypeError, "setCameraVFOV"),
@@ -88,14 +116,19 @@ def test_mistakes_with_scalars_are_errors_too(simulator, given, kind):
         made.makeAction(*given)
 
 
-@pytest.mark.parametrize("initialised", [True, False])
-def test_an_action_before_the_first_episode_is_a_runtime_error(simulator, initialised):
-    made = simulator()
-    if initialised:
-        made.initialize()
+def test_an_action_before_initialising_is_a_runtime_error(simulator):
     with pytest.raises(RuntimeError, match="call newEpisode first") as caught:
+        simulator().makeAction([0], [0.0], [0.0])
+    assert isinstance(caught.value, EpisodeOver)
+    assert not isinstance(caught.value, ValueError)
+
+
+def test_an_action_before_the_first_episode_is_a_value_error_too(simulator):
+    made = simulator()
+    made.initialize()
+    with pytest.raises(ValueError, match="call newEpisode first") as caught:
         made.makeAction([0], [0.0], [0.0])
-    assert isinstance(caught.value, VlnError)
+    assert isinstance(caught.value, EpisodeOver)
 
 
 def test_a_graph_that_is_not_there_is_a_value_error_that_names_it(simulator, tmp_path):

@@ -1,5 +1,6 @@
 """Programs written for the C++ module run unmodified, in this process and in those they start."""
 
+import ast
 import os
 import subprocess
 import sys
@@ -181,8 +182,10 @@ def test_it_reaches_processes_that_the_script_starts(run):
 
 def test_a_script_sees_what_it_would_see_without_the_launcher(run, folder):
     text = (
-        "import sys, logging\n"
+        "import sys, logging, inspect\n"
         "print(__name__, __file__, sys.argv, sys.path[0], __spec__, logging.getLogger().handlers)\n"
+        "print(__builtins__, type(__loader__).__name__, __loader__.name, __doc__, __package__)\n"
+        "print(inspect.getsource(sys.modules['__main__']))\n"
     )
     (folder / "plain.py").write_text(text)
     plain = subprocess.run(
@@ -193,6 +196,36 @@ def test_a_script_sees_what_it_would_see_without_the_launcher(run, folder):
 
     assert done.stdout == plain.stdout
     assert "'--help'" in done.stdout
+
+
+@pytest.mark.skipif(sys.version_info < (3, 11), reason="has no such flag")
+@pytest.mark.parametrize("program", [["paths.py"], ["-m", "paths"]])
+def test_a_safe_path_stays_safe(folder, program):
+    (folder / "paths.py").write_text("import sys\nprint(sys.path)\n")
+    environment = {**os.environ, "PYTHONPATH": str(folder), "PYTHONSAFEPATH": "1"}
+    plain, done = (
+        subprocess.run(
+            [sys.executable, *command, *program],
+            cwd=folder.parent if "-m" in program else folder,
+            env=environment,
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
+        for command in ([], ["-m", "vln.mattersim", "run"])
+    )
+    shim, *rest = ast.literal_eval(done)
+    assert (shim, rest) == (str(launch.SHIM), ast.literal_eval(plain))
+
+
+def test_a_modules_traceback_begins_in_the_module(folder):
+    (folder / "bare.py").write_text(FAILS)
+    command = [sys.executable, "-m", "vln.mattersim", "run", "-m", "bare"]
+
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[1].endswith('bare.py", line 5, in <module>')
 
 
 def test_a_scripts_traceback_and_exit_codes_are_its_own(run, folder):
@@ -241,7 +274,9 @@ def test_a_module_runs_too(folder):
 @pytest.mark.parametrize("arguments", [["--help"], ["run", "--help"]])
 def test_help_explains(arguments, capsys):
     assert launch.main(arguments) == 0
-    assert "SCRIPT [ARGUMENTS ...]" in capsys.readouterr().out
+    shown = capsys.readouterr().out
+    assert "SCRIPT [ARGUMENTS ...]" in shown
+    assert "`-c CODE`" in shown
 
 
 @pytest.mark.parametrize("arguments", [[], ["run"], ["run", "-m"], ["walk", "script.py"]])

@@ -3,6 +3,8 @@
 import json
 import math
 import re
+import shutil
+from concurrent.futures import ThreadPoolExecutor
 
 import cv2
 import numpy as np
@@ -170,6 +172,77 @@ def test_preloading_reads_every_picture_that_is_there_at_once(simulator, viewpoi
         begun(made, [name])
 
     assert len(reads) == len(viewpoints)
+
+
+def test_simulators_share_what_was_read(simulator, viewpoints, reads):
+    first, second = simulator(), simulator()
+    begun(first, viewpoints[:1])
+    begun(second, viewpoints[:1])
+    second.close()
+    begun(second, viewpoints[:1])
+    assert reads == viewpoints[:1]
+
+
+def test_what_one_simulator_preloads_serves_all(simulator, viewpoints, reads):
+    small, large, again = simulator(), simulator(), simulator()
+    small.setCacheSize(1)
+    small.initialize()
+    begun(small, viewpoints[:1])
+    for made in (large, again):
+        made.setPreloadingEnabled(True)
+        made.initialize()
+
+    for name in viewpoints:
+        begun(small, [name])
+
+    assert sorted(reads) == sorted(viewpoints)
+
+
+def test_the_largest_cache_counts(simulator, viewpoints, reads):
+    small, large = simulator(), simulator()
+    small.setCacheSize(1)
+    large.setCacheSize(2)
+    begun(large, viewpoints[:1])
+    for place in (0, 1, 0, 1):
+        begun(small, viewpoints[place : place + 1])
+    assert reads == viewpoints[:2]
+
+
+def test_pictures_are_let_go_with_the_last_simulator_that_holds_them(simulator, viewpoints, reads):
+    first, second = simulator(), simulator()
+    begun(first, viewpoints[:1])
+    begun(second, viewpoints[:1])
+    first.close()
+    del second
+
+    begun(first, viewpoints[:1])
+
+    assert reads == viewpoints[:1] * 2
+
+
+def test_other_pictures_and_graphs_are_not_shared(
+    simulator, skyboxes, viewpoints, reads, tiny_world, tmp_path
+):
+    graphs = tmp_path / "graphs"
+    shutil.copytree(tiny_world.folder / "connectivity", graphs)
+    with_depth(tmp_path, skyboxes, viewpoints[:1], metres=1)
+    made = [simulator(), simulator(root=tmp_path), simulator(root=tmp_path), simulator()]
+    made[2].setDepthEnabled(True)
+    made[3].setNavGraphPath(graphs)
+    for each in made:
+        begun(each, viewpoints[:1])
+    assert reads == viewpoints[:1] * 4
+
+
+def test_simulators_of_many_threads_preload_once(simulator, viewpoints, reads):
+    made = [simulator() for _ in range(8)]
+    for each in made:
+        each.setPreloadingEnabled(True)
+
+    with ThreadPoolExecutor(len(made)) as pool:
+        list(pool.map(lambda each: each.initialize(), made))
+
+    assert sorted(reads) == sorted(viewpoints)
 
 
 def test_without_rendering_no_picture_is_looked_for(simulator, viewpoints, tmp_path):

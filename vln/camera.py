@@ -208,8 +208,9 @@ class CameraSimulator:
     def _bearing(self, heading: Array, moved: Array) -> tuple[Array, Array]:
         """Gives (B, K) signed angles to neighbours, right positive, and which are in view.
 
-        A neighbour straight above has no bearing: its angle is 0, and a restricted camera does not
-        list it, since MatterSim's normalised direction is not a number there.
+        A neighbour straight above has no bearing: its angle is 0, or pi where neither component of
+        the camera's direction is positive, as in C++. A restricted camera does not list it, since
+        MatterSim's normalised direction is not a number there.
         """
         xp = self._xp
         east = xp.astype(xp.cos(math.pi / 2 - heading), xp.float32)[:, None]

@@ -14,8 +14,8 @@ import numpy as np
 
 from vln import geometry
 from vln.camera import CameraStates
-from vln.errors import IllegalAction, VlnError
-from vln.mattersim.arguments import integer, not_numbers
+from vln.errors import IllegalAction
+from vln.mattersim import arguments
 from vln.mattersim.errors import NegativeIndex, NotFinite
 from vln.mattersim.states import Listing
 from vln.mattersim.world import Sight
@@ -53,7 +53,7 @@ def start(
     Raises:
         NotFinite: An angle is infinite or no number.
     """
-    _check_finite(len(panoramas), headings, elevations)
+    _check_finite(headings, elevations)
     states = sight.simulator.start(panoramas, headings, elevations)
     if not sight.simulator.settings.discretized:
         return _free(sight, states)
@@ -63,9 +63,9 @@ def start(
 def act(
     sight: Sight,
     poses: Poses,
-    indices: Sequence[int],
-    headings: Sequence[float],
-    elevations: Sequence[float],
+    indices: Sequence[Any],
+    headings: Sequence[Any],
+    elevations: Sequence[Any],
 ) -> Poses:
     """Gives the cameras after one action each: move first, then turn.
 
@@ -81,14 +81,29 @@ def act(
         NotFinite: An angle is infinite or no number.
         WrongArgument: An index is no integer, or an angle of another type.
     """
+    step = _act_on_grid if sight.simulator.settings.discretized else _act_freely
+    # To look at every entry costs more than the step. A sum of Python's own numbers is one of
+    # them, and one of NumPy's or torch's is not: lists that fail here are looked at below.
     try:
-        if sight.simulator.settings.discretized:
-            return _act_on_grid(sight, poses, indices, headings, elevations)
-        return _act_freely(sight, poses, indices, headings, elevations)
-    except VlnError:
-        raise
-    except TypeError as error:
-        raise not_numbers(indices, headings, elevations) or error from None
+        total = sum(headings) + sum(elevations)
+        if type(total) in (float, int) and math.isfinite(total):
+            return step(sight, poses, indices, headings, elevations)
+    except (*arguments.FOREIGN, IndexError):
+        pass
+    return step(sight, poses, *_checked(poses, indices, headings, elevations))
+
+
+def _checked(
+    poses: Poses, indices: Sequence[Any], headings: Sequence[Any], elevations: Sequence[Any]
+) -> tuple[list[int], list[float], list[float]]:
+    """Gives an action in Python's own numbers, or raises what is wrong with it."""
+    size = len(poses.views)
+    places = arguments.integers(indices, size, what="makeAction's indices")
+    turns = arguments.numbers(headings, size, what="makeAction's headings")
+    tilts = arguments.numbers(elevations, size, what="makeAction's elevations")
+    _check_listed(poses, places)
+    _check_finite(turns, tilts)
+    return places, turns, tilts
 
 
 def _act_on_grid(
@@ -103,8 +118,6 @@ def _act_on_grid(
         TURNED[view][(right > 0) - (right < 0)][(up > 0) - (up < 0)]
         for view, right, up in zip(poses.views, headings, elevations, strict=False)
     ]
-    if not math.isfinite(sum(headings) + sum(elevations)):
-        _check_finite(len(views), headings, elevations)
     return _on_grid(sight, panoramas, views)
 
 
@@ -127,9 +140,6 @@ def _act_freely(
 ) -> Poses:
     panoramas = _moved(poses, indices)
     size = len(panoramas)
-    turn, tilt = _angles(headings[:size]), _angles(elevations[:size])
-    if not (np.isfinite(turn).all() and np.isfinite(tilt).all()):
-        _check_finite(size, headings, elevations)
     stay = np.zeros(size, dtype=np.int64)
     before = CameraStates(
         np.array(panoramas, dtype=np.int64),
@@ -137,14 +147,8 @@ def _act_freely(
         np.array(poses.elevations),
         stay,
     )
+    turn, tilt = np.array(headings[:size]), np.array(elevations[:size])
     return _free(sight, sight.simulator.act(before, stay, turn, tilt))
-
-
-def _angles(values: Sequence[float]) -> Any:  # noqa: ANN401 - an array of whatever is given
-    angles = np.asarray(values)
-    if angles.dtype.kind not in "fiub":
-        raise TypeError(f"{values} are no numbers")
-    return angles
 
 
 def _free(sight: Sight, states: CameraStates) -> Poses:
@@ -156,30 +160,29 @@ def _moved(poses: Poses, indices: Sequence[int]) -> list[int]:
     panoramas = []
     for listing, index in zip(poses.listings, indices, strict=False):
         if not 0 <= index < len(listing):
-            raise _out_of_range(poses, indices)
+            raise IndexError(index)  # not from the end of the list
         panoramas.append(listing[index][0])
     return panoramas
 
 
-def _out_of_range(poses: Poses, indices: Sequence[int]) -> IllegalAction:
-    size = len(poses.listings)
-    counts = [len(listing) for listing in poses.listings]
-    number = next(n for n in range(size) if not 0 <= indices[n] < counts[n])
-    _, here, *_ = poses.listings[number][0]
-    integer(indices[number], what=f"makeAction's indices, entry {number}")
-    kind = NegativeIndex if indices[number] < 0 else IllegalAction
-    return kind(
-        f"action index {indices[number]} in environment {number} of {size}: viewpoint {here} has "
-        f"{counts[number]} navigable locations in view, so expected 0 (stay) to "
-        f"{counts[number] - 1}."
-    )
+def _check_listed(poses: Poses, indices: list[int]) -> None:
+    size = len(indices)
+    for number, (listing, index) in enumerate(zip(poses.listings, indices, strict=True)):
+        if not 0 <= index < len(listing):
+            _, here, *_ = listing[0]
+            kind = NegativeIndex if index < 0 else IllegalAction
+            raise kind(
+                f"action index {index} in environment {number} of {size}: viewpoint {here} has "
+                f"{len(listing)} navigable locations in view, so expected 0 (stay) to "
+                f"{len(listing) - 1}."
+            )
 
 
-def _check_finite(size: int, headings: Sequence[float], elevations: Sequence[float]) -> None:
+def _check_finite(headings: list[float], elevations: list[float]) -> None:
     for name, values in (("heading", headings), ("elevation", elevations)):
-        for number in range(size):
-            if not math.isfinite(values[number]):
+        for number, value in enumerate(values):
+            if not math.isfinite(value):
                 raise NotFinite(
-                    f"{name} {values[number]} in environment {number} of {size}: expected finite "
+                    f"{name} {value} in environment {number} of {len(values)}: expected finite "
                     "radians."
                 )

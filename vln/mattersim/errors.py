@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from vln.errors import IllegalAction, MissingData, UnknownViewpoint, VlnError
+from vln.errors import EpisodeOver, IllegalAction, MissingData, UnknownViewpoint, VlnError
 
 
 class WrongArgument(VlnError, TypeError):
@@ -17,6 +17,10 @@ class WrongArgument(VlnError, TypeError):
 
 class NegativeIndex(IllegalAction, TypeError):
     """Raised for a negative action: an argument of no unsigned type to one API, illegal to both."""
+
+
+class NoEpisode(EpisodeOver, ValueError):
+    """Raised for an action after `initialize` and before `newEpisode`: no index is legal yet."""
 
 
 class NotFinite(VlnError, ValueError):
@@ -41,6 +45,10 @@ class MissingFiles(MissingData, ValueError):
 
 class NotProvided(VlnError, NotImplementedError):
     """Raised by what the C++ module has and this one leaves to it."""
+
+
+class NotPicklable(VlnError, TypeError):
+    """Raised when a simulator is to be copied or sent to another process."""
 
 
 class OtherMatterSim(VlnError, ImportError):

@@ -6,10 +6,12 @@ folder on their PYTHONPATH whose one module of that name calls `install`.
 
 from __future__ import annotations
 
+import builtins
 import os
 import runpy
 import sys
 from collections.abc import Sequence
+from importlib.machinery import SourceFileLoader
 from pathlib import Path
 from types import CodeType, ModuleType, TracebackType
 from typing import Final
@@ -27,6 +29,7 @@ usage: python -m vln.mattersim run SCRIPT [ARGUMENTS ...]
 
 Runs a program written for the C++ simulator as `python SCRIPT ARGUMENTS` would, with
 vln.mattersim in the place of the module MatterSim, in the processes that it starts as well.
+A program that is not in a file (`-`, `-c CODE`), or a folder or zip of one, is not taken.
 """
 
 
@@ -80,6 +83,7 @@ def _run(given: list[str]) -> int:
         return 1
     inherited = os.environ.get("PYTHONPATH")
     os.environ["PYTHONPATH"] = f"{SHIM}{os.pathsep}{inherited}" if inherited else str(SHIM)
+    _hide_outer_frames()
     if code is None:
         _run_module(*given[1:])
     else:
@@ -105,33 +109,49 @@ def _run_script(code: CodeType, argv: list[str]) -> None:
     The module stays `__main__`, since threads, pickles and spawned processes ask for it by name.
     """
     main_module = ModuleType("__main__")
-    main_module.__dict__.update(__file__=code.co_filename, __cached__=None)
+    main_module.__dict__.update(
+        __builtins__=builtins,
+        __cached__=None,
+        __file__=code.co_filename,
+        __loader__=SourceFileLoader("__main__", code.co_filename),
+    )
     sys.modules["__main__"] = main_module
     sys.argv[:] = argv
-    # Spawned processes are given this path; the shim stands where PYTHONPATH puts it.
-    sys.path[0] = str(Path(argv[0]).resolve().parent)
-    sys.path.insert(1, str(SHIM))
-    _hide_frames_above(code)
+    if not _is_path_safe():
+        sys.path[0] = str(Path(argv[0]).resolve().parent)
+    _put_shim_on_path()
     exec(code, main_module.__dict__)
 
 
 def _run_module(name: str, *arguments: str) -> None:
     sys.argv[:] = [name, *arguments]
-    sys.path.insert(1, str(SHIM))
+    _put_shim_on_path()
     runpy.run_module(name, run_name="__main__", alter_sys=True)
 
 
-def _hide_frames_above(code: CodeType) -> None:
-    """Makes tracebacks of uncaught exceptions begin in the script, as they would without us."""
-    show = sys.excepthook
+def _is_path_safe() -> bool:
+    """Tells whether Python left the folder that it starts in, or the script's, off `sys.path`."""
+    return bool(getattr(sys.flags, "safe_path", sys.flags.isolated))  # no such flag before 3.11
 
-    def show_from_script(
+
+def _put_shim_on_path() -> None:
+    # Spawned processes are given this path; the shim stands where PYTHONPATH puts it.
+    sys.path.insert(0 if _is_path_safe() else 1, str(SHIM))
+
+
+def _hide_outer_frames() -> None:
+    """Makes tracebacks of uncaught exceptions begin in the program, as they would without us."""
+    show = sys.excepthook
+    main_file = str(Path(__file__).with_name("__main__.py"))
+    outer = {__file__, main_file, runpy.run_module.__code__.co_filename}
+
+    def show_from_program(
         kind: type[BaseException], error: BaseException, trace: TracebackType | None
     ) -> None:
         inner = trace
-        while inner is not None and inner.tb_frame.f_code is not code:
+        while inner is not None and inner.tb_frame.f_code.co_filename in outer:
             inner = inner.tb_next
         kept = inner or trace
         show(kind, error.with_traceback(kept), kept)
 
-    sys.excepthook = show_from_script
+    sys.excepthook = show_from_program

@@ -7,17 +7,19 @@ and all states share one array of zeros.
 from __future__ import annotations
 
 import os
+import threading
+import weakref
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 import cv2
 import numpy as np
 
-from vln.graph import NavGraph
 from vln.mattersim.errors import MissingFiles, missing_is_value_error
-from vln.mattersim.states import Bytes, Depths
+from vln.mattersim.states import Bytes, Depths, zeros
 from vln.mattersim.timers import Timers
+from vln.mattersim.world import World
 from vln.panorama.faces import PanoramaSource
 from vln.panorama.pinhole import Camera
 from vln.panorama.skybox import SkyboxSource
@@ -34,8 +36,7 @@ class Images(NamedTuple):
 
 def blank(size: int, *, width: int, height: int) -> Images:
     """Gives the images of environments that do not render; all share one read-only array."""
-    rgb, depth = np.zeros((height, width, 3), np.uint8), np.zeros((height, width, 1), np.uint16)
-    rgb.flags.writeable = depth.flags.writeable = False
+    rgb, depth = zeros((height, width, 3), "uint8"), zeros((height, width, 1), "uint16")
     return Images([rgb] * size, [depth] * size)
 
 
@@ -100,31 +101,62 @@ def _same(places: Sequence[tuple[str, str]]) -> Iterator[tuple[tuple[str, str], 
     yield from rows.items()
 
 
-def skyboxes(
-    root: Path, *, graph: NavGraph, depth: bool, cache_size: int, preload: bool
-) -> CachedSource:
-    """Gives the panoramas below a dataset path.
+class SharedSource(CachedSource):
+    """The panoramas that all simulators of the same pictures have in memory together."""
+
+    def __init__(self, source: SkyboxSource, *, size: int) -> None:
+        super().__init__(source, size=size)
+        self._skyboxes = source
+        self._growing = threading.Lock()
+        self._preloading = threading.Lock()
+
+    def grow(self, size: int) -> None:
+        """Keeps so many from now on, or more."""
+        with self._growing:
+            self.size = max(self.size, size)
+
+    def preload_all(self) -> None:
+        """Reads all that are there and not in memory yet, and keeps them whatever the size.
+
+        Raises:
+            MissingFiles: Nothing is there.
+        """
+        source = self._skyboxes
+        scans = source.graph.scans
+        names = [(scan, viewpoint) for scan in scans for viewpoint in source.viewpoints(scan)]
+        if not names:
+            raise MissingFiles(
+                f"nothing to pre-load: no skyboxes of any of {len(scans)} scans below "
+                f"{source.root}. setDatasetPath names the folder that holds "
+                "<scan>/matterport_skybox_images."
+            )
+        self.grow(len(names))
+        # One after the other: who comes second finds everything read.
+        with self._preloading, missing_is_value_error():
+            self.preload(names, workers=os.cpu_count() or 1)
+
+
+Key = tuple[Path, Path, bool]
+_shared: Final[weakref.WeakValueDictionary[Key, SharedSource]] = weakref.WeakValueDictionary()
+_sharing: Final = threading.Lock()
+
+
+def skyboxes(root: Path, *, world: World, depth: bool, cache_size: int) -> SharedSource:
+    """Gives the panoramas below a dataset path, the same object while any simulator holds it.
 
     Args:
         root: Holds <scan>/matterport_skybox_images, or v1/scans/ with these.
-        graph: Has the poses.
+        world: Has the poses.
         depth: Reads depth strips too.
-        cache_size: Panoramas kept in memory.
-        preload: Reads all that are there at once, and keeps them whatever the size.
-
-    Raises:
-        MissingFiles: Nothing is there to pre-load.
+        cache_size: Panoramas kept in memory at least.
     """
-    source = SkyboxSource(root, graph=graph, depth=depth)
-    if not preload:
-        return CachedSource(source, size=cache_size)
-    names = [(scan, viewpoint) for scan in graph.scans for viewpoint in source.viewpoints(scan)]
-    if not names:
-        raise MissingFiles(
-            f"nothing to pre-load: no skyboxes of any of {len(graph.scans)} scans below {root}. "
-            "setDatasetPath names the folder that holds <scan>/matterport_skybox_images."
-        )
-    cached = CachedSource(source, size=max(cache_size, len(names)))
-    with missing_is_value_error():
-        cached.preload(names, workers=os.cpu_count() or 1)
-    return cached
+    place = root.resolve()
+    with _sharing:
+        found = _shared.get((place, world.folder, depth))
+        if found is None:
+            found = SharedSource(
+                SkyboxSource(place, graph=world.graph, depth=depth), size=cache_size
+            )
+            _shared[place, world.folder, depth] = found
+    found.grow(cache_size)
+    return found

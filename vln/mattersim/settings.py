@@ -35,32 +35,28 @@ class Settings:
     have no effect while the simulator is initialised. Both as in C++.
     """
 
-    def __init__(self) -> None:
-        self._options = Options()
-        self._camera = CameraSettings()
-        self._is_initialized = False
+    # Here and not in __init__, since subclasses call setters before it.
+    _options = Options()
+    _camera = CameraSettings()
+    _is_initialized = False
 
-    def setDatasetPath(self, path: str | os.PathLike[str]) -> None:
+    def setDatasetPath(self, path: str | bytes | os.PathLike[str]) -> None:
         """Sets where <scan>/matterport_skybox_images lie, or v1/scans/ with these in it."""
         self._set(dataset=_path(path, "setDatasetPath"))
 
-    def setNavGraphPath(self, path: str | os.PathLike[str]) -> None:
+    def setNavGraphPath(self, path: str | bytes | os.PathLike[str]) -> None:
         """Sets the folder of scans.txt and the connectivity files."""
         self._set(nav_graph=_path(path, "setNavGraphPath"))
 
     def setRenderingEnabled(self, value: bool) -> None:  # noqa: FBT001 - MatterSim's signature
         """Sets whether pictures are rendered; without, none are looked for."""
-        self._set(rendering=bool(value))
+        self._set(rendering=arguments.flag(value, what="setRenderingEnabled"))
 
     def setCameraResolution(self, width: int, height: int) -> None:
         """Sets the size in pixels; while initialised, only what is navigable follows it."""
         width = arguments.integer(width, what="setCameraResolution's width")
         height = arguments.integer(height, what="setCameraResolution's height")
         self._look(width=width, height=height)
-
-    def setScreenResolution(self, width: int, height: int) -> None:
-        """Is `setCameraResolution`, by its name in the first releases."""
-        self.setCameraResolution(width, height)
 
     def setCameraVFOV(self, vfov: float) -> None:
         """Sets the vertical field of view in radians; while initialised, as the resolution."""
@@ -83,28 +79,33 @@ class Settings:
 
     def setDiscretizedViewingAngles(self, value: bool) -> None:  # noqa: FBT001
         """Sets whether the camera turns in steps of 30 degrees."""
+        on = arguments.flag(value, what="setDiscretizedViewingAngles")
         if not self._is_initialized:
-            self._look(discretized=bool(value))
+            self._look(discretized=on)
 
     def setRestrictedNavigation(self, value: bool) -> None:  # noqa: FBT001
         """Sets whether only viewpoints within the horizontal field of view are navigable."""
+        on = arguments.flag(value, what="setRestrictedNavigation")
         if not self._is_initialized:
-            self._look(restricted=bool(value))
+            self._look(restricted=on)
 
     def setPreloadingEnabled(self, value: bool) -> None:  # noqa: FBT001
         """Sets whether initialising reads all panoramas, 6.3 MB each."""
-        self._set(preloading=bool(value))
+        self._set(preloading=arguments.flag(value, what="setPreloadingEnabled"))
 
     def setDepthEnabled(self, value: bool) -> None:  # noqa: FBT001
         """Sets whether depth is rendered."""
-        self._set(depth=bool(value))
+        self._set(depth=arguments.flag(value, what="setDepthEnabled"))
 
     def setBatchSize(self, size: int) -> None:
-        """Sets how many environments there are."""
-        self._set(batch_size=arguments.integer(size, what="setBatchSize", least=1))
+        """Sets how many environments there are; of none, all lists are empty."""
+        self._set(batch_size=arguments.integer(size, what="setBatchSize", least=0))
 
     def setCacheSize(self, size: int) -> None:
-        """Sets how many panoramas are kept in memory, 6.3 MB each; never fewer than the batch."""
+        """Sets how many panoramas are kept in memory, 6.3 MB each; never fewer than the batch.
+
+        Simulators of the same pictures share them; the largest number counts.
+        """
         self._set(cache_size=arguments.integer(size, what="setCacheSize", least=0))
 
     def setSeed(self, seed: int) -> None:
@@ -121,6 +122,6 @@ class Settings:
 
 def _path(value: Any, name: str) -> Path:  # noqa: ANN401
     try:
-        return Path(os.fspath(value))
+        return Path(os.fsdecode(value))
     except TypeError:
         raise WrongArgument(f"{name}: expected a path, not {value!r}.") from None

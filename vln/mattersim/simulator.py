@@ -2,6 +2,8 @@
 
 The batched one: `initialize`, lists in, a list of states out. v0.1's: `init`, scalars in, one
 state out. What `newEpisode` is given says which of them is spoken.
+
+Public methods call private ones only: those of a subclass are for its own callers, as in C++.
 """
 
 from __future__ import annotations
@@ -9,13 +11,13 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from itertools import repeat
-from typing import Any
+from typing import Any, NoReturn
 
 from vln import geometry
 from vln.errors import EpisodeOver
 from vln.mattersim import arguments, cameras
 from vln.mattersim.draws import MinimalStandard
-from vln.mattersim.errors import WrongArgument
+from vln.mattersim.errors import NoEpisode, NotPicklable, WrongArgument
 from vln.mattersim.pictures import Images, Pictures, blank, skyboxes
 from vln.mattersim.settings import Settings
 from vln.mattersim.states import SimState, sim_state
@@ -28,7 +30,7 @@ class Simulator(Settings):
     """MatterSim's simulator."""
 
     def __init__(self) -> None:
-        super().__init__()
+        self._is_initialized = False
         self._timers = Timers()
         self._world: World | None = None
         self._sight: Sight | None = None
@@ -36,11 +38,13 @@ class Simulator(Settings):
         self._pinhole: Camera | None = None
         self._pictures: Pictures | None = None
         self._generator: MinimalStandard | None = None
+        # Which interface is spoken now: an action is scalars then, and `getState` gives no list.
         self._is_scalar = False
         self._begin_nowhere(Images([], []))
 
     def _begin_nowhere(self, images: Images) -> None:
-        self._scans: Sequence[str] = ()
+        """Takes the cameras off the graph: states are those that C++ has before an episode."""
+        self._scans: Sequence[str] | None = None
         self._poses = cameras.Poses([], [], [], [])
         self._step = 0
         self._images = images
@@ -56,15 +60,15 @@ class Simulator(Settings):
             BadConfig: No pinhole camera has the size and field of view that were set.
             MissingFiles: With pre-loading: a connectivity file, or all pictures, are not there.
         """
-        if not self._is_initialized:
-            self._initialize(scalar=False)
+        self._make_ready(scalar=False)
 
     def init(self) -> None:
         """Makes ready as `initialize` does; the state is then one `SimState`, as in v0.1."""
-        if not self._is_initialized:
-            self._initialize(scalar=True)
+        self._make_ready(scalar=True)
 
-    def _initialize(self, *, scalar: bool) -> None:
+    def _make_ready(self, *, scalar: bool) -> None:
+        if self._is_initialized:
+            return
         seen, options = self._camera, self._options
         self._world = self._sight = self._pictures = self._pinhole = None
         if options.rendering:
@@ -75,7 +79,7 @@ class Simulator(Settings):
                 with self._timers.during("preloading"):
                     self._pictures = self._renderer(self._pinhole)
         self._begin_nowhere(blank(options.batch_size, width=seen.width, height=seen.height))
-        self._is_scalar = scalar
+        self._is_scalar = scalar and options.batch_size > 0
         self._is_initialized = True
 
     def newEpisode(
@@ -101,14 +105,17 @@ class Simulator(Settings):
             TooShort: A list has fewer entries than the batch (`IndexError`).
             WrongArgument: Something is of another type (`TypeError`).
         """
+        self._begin(scanId, viewpointId, heading, elevation)
+
+    def _begin(self, *given: Any) -> None:  # noqa: ANN401
         self._timers.begin()
         with self._timers.during("process"):
-            is_scalar, size = isinstance(scanId, str), self._options.batch_size
+            scan, *_ = given
+            is_scalar, size = isinstance(scan, str | bytes), self._options.batch_size
             if is_scalar and size != 1:
                 raise WrongArgument(
-                    f"newEpisode: one scan, {scanId!r}, for a batch of {size}; expected lists."
+                    f"newEpisode: one scan, {scan!r}, for a batch of {size}; expected lists."
                 )
-            given = scanId, viewpointId, heading, elevation
             self._put_down(*([each] if is_scalar else each for each in given), scalar=is_scalar)
 
     def _put_down(
@@ -125,7 +132,7 @@ class Simulator(Settings):
         viewpoints = arguments.texts(viewpoints, size, what="newEpisode's viewpoints")
         headings = arguments.numbers(headings, size, what="newEpisode's headings")
         elevations = arguments.numbers(elevations, size, what="newEpisode's elevations")
-        self.initialize()
+        self._make_ready(scalar=False)
         world = self._graph()
         panoramas = [
             world.draw(scan, self._own_generator())
@@ -148,12 +155,12 @@ class Simulator(Settings):
         """
         size = self._options.batch_size
         scans = arguments.texts(scanId, size, what="newRandomEpisode's scans")
-        self.initialize()
+        self._make_ready(scalar=False)
         world, directions = self._graph(), MinimalStandard()
         generator = world.generator(self._options.seed)
         names = [world.graph.viewpoints[world.draw(scan, generator)] for scan in scans]
         headings = [directions.real(geometry.TURN) for _ in scans]
-        self.newEpisode(scans, names, headings, [0.0] * size)
+        self._begin(scans, names, headings, [0.0] * size)
 
     def makeAction(self, index: Any, heading: Any, elevation: Any) -> None:  # noqa: ANN401
         """Moves each camera, then turns it.
@@ -166,27 +173,33 @@ class Simulator(Settings):
 
         Raises:
             IllegalAction: An index is not in its list (`ValueError`); nothing has moved then.
-            EpisodeOver: No episode has begun (`RuntimeError`).
+            EpisodeOver: No episode has begun (`RuntimeError`, once initialised also `ValueError`).
             NotFinite: As `newEpisode`.
             TooShort: As `newEpisode`.
             WrongArgument: As `newEpisode`.
             MissingFiles: As `newEpisode`.
         """
         begun = time.perf_counter()
-        if not self._is_initialized or not self._scans:
-            raise EpisodeOver("makeAction: no episode has begun; call newEpisode first.")
+        scans = self._under_way()
         if self._is_scalar:
             index = [arguments.integer(index, what="makeAction's index")]
             heading = [arguments.number(heading, what="makeAction's heading")]
             elevation = [arguments.number(elevation, what="makeAction's elevation")]
         else:
             size = self._options.batch_size
-            index = arguments.entries(index, size, what="makeAction's indices")
+            index = arguments.entries(index, size, what="makeAction's indices", whole=True)
             heading = arguments.entries(heading, size, what="makeAction's headings")
             elevation = arguments.entries(elevation, size, what="makeAction's elevations")
         poses = cameras.act(self._seeing(), self._poses, index, heading, elevation)
-        self._show(self._scans, poses, step=self._step + 1)
+        self._show(scans, poses, step=self._step + 1)
         self._timers.process += time.perf_counter() - begun
+
+    def _under_way(self) -> Sequence[str]:
+        """Gives the scans of the episode that has begun."""
+        if self._is_initialized and (self._scans is not None or not self._options.batch_size):
+            return self._scans or ()
+        kind = NoEpisode if self._is_initialized else EpisodeOver
+        raise kind("makeAction: no episode has begun; call newEpisode first.")
 
     def getState(self) -> Any:  # noqa: ANN401
         """Gives a list of `SimState`; one `SimState` after `init` or an episode of scalars.
@@ -194,7 +207,7 @@ class Simulator(Settings):
         States never change: those of earlier steps stay what they were.
         """
         if self._states is None:
-            columns = self._scans, repeat(self._step), *self._images, *self._poses
+            columns = self._scans or (), repeat(self._step), *self._images, *self._poses
             self._states = list(map(sim_state, *columns))
         return self._states[0] if self._is_scalar else list(self._states)
 
@@ -227,12 +240,13 @@ class Simulator(Settings):
         options = self._options
         source = skyboxes(
             options.dataset,
-            graph=self._graph().graph,
+            world=self._graph(),
             depth=options.depth,
             # A batch that only turns must not read its panoramas again at every step.
             cache_size=max(options.cache_size, options.batch_size),
-            preload=options.preloading,
         )
+        if options.preloading:
+            source.preload_all()
         return Pictures(source, camera=pinhole, depth=options.depth, timers=self._timers)
 
     def _graph(self) -> World:
@@ -245,6 +259,12 @@ class Simulator(Settings):
         if self._sight is None or self._sight_settings is not self._camera:
             self._sight, self._sight_settings = self._graph().sight(self._camera), self._camera
         return self._sight
+
+    def __reduce__(self) -> NoReturn:
+        raise NotPicklable(
+            "a Simulator cannot be copied or pickled: build it in the process that uses it, a "
+            "DataLoader's in its worker_init_fn. What simulators share is shared there too."
+        )
 
     def _own_generator(self) -> MinimalStandard:
         """Gives v0.1's generator, of which each simulator has its own."""

@@ -7,6 +7,7 @@ Objects are equal only to themselves, as in C++.
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Callable
 from itertools import starmap
 from typing import Any, NoReturn, cast
@@ -179,12 +180,12 @@ class SimState(_OpenSimState):
     def __delattr__(self, name: str) -> NoReturn:
         _refuse(self, name)
 
-    def __reduce__(self) -> tuple[type[_OpenSimState], tuple[Any, ...]]:
-        return _OpenSimState, (
+    def __reduce__(self) -> tuple[Callable[..., SimState], tuple[Any, ...]]:
+        return _received, (
             self.scanId,
             self.step,
-            self.rgb,
-            self.depth,
+            _sent(self.rgb),
+            _sent(self.depth),
             tuple(place.__reduce__()[1] for place in self._navigable),
             self.heading,
             self.elevation,
@@ -201,6 +202,34 @@ class SimState(_OpenSimState):
 
 sim_state = cast("Callable[..., SimState]", _OpenSimState)
 """Makes a `SimState` of the arguments of `_OpenSimState`."""
+
+
+Shape = tuple[int, ...]
+_zeros: weakref.WeakValueDictionary[tuple[Shape, str], npt.NDArray[Any]] = (
+    weakref.WeakValueDictionary()
+)
+
+
+def zeros(shape: Shape, kind: str) -> npt.NDArray[Any]:
+    """Gives the read-only zeros that all pictures of this shape and dtype share, not rendered."""
+    found = _zeros.get((shape, kind))
+    if found is None:
+        found = np.zeros(shape, kind)
+        found.flags.writeable = False
+        _zeros[shape, kind] = found
+    return found
+
+
+def _sent(image: npt.NDArray[Any]) -> npt.NDArray[Any] | tuple[Shape, str]:
+    """Gives what is pickled in an image's place: of shared zeros only what they look like."""
+    look = image.shape, image.dtype.name
+    return look if _zeros.get(look) is image else image
+
+
+def _received(scan: str, step: int, *images_and_more: Any) -> SimState:  # noqa: ANN401
+    *images, listed, heading, elevation, view = images_and_more
+    rgb, depth = (zeros(*image) if isinstance(image, tuple) else image for image in images)
+    return sim_state(scan, step, rgb, depth, listed, heading, elevation, view)
 
 
 def _refuse(thing: object, name: str) -> NoReturn:

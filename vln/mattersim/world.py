@@ -124,9 +124,8 @@ class World:
             )
         with missing_is_value_error():
             self.graph: NavGraph = load_folder(folder)
-        self._folder = folder
+        self.folder = folder
         graph = self.graph
-        # MatterSim's positions are float32; Python sees them widened.
         # MatterSim's positions are float32; Python sees them widened.
         metres = graph.position.astype(np.float32).T.tolist()
         everywhere = range(len(graph.viewpoints))
@@ -155,8 +154,15 @@ class World:
         try:
             return self.graph.index(scan, viewpoint)
         except UnknownViewpoint as error:
-            kind = NoSuchViewpoint if scan in self.graph.scans else UnknownScan
-            raise kind(str(error)) from None
+            self._check_known(scan)
+            raise NoSuchViewpoint(str(error)) from None
+
+    def _check_known(self, scan: str) -> None:
+        if scan not in self.graph.scans:
+            raise UnknownScan(
+                f"no scan {scan!r} among the {len(self.graph.scans)} that "
+                f"{self.folder / 'scans.txt'} lists. setNavGraphPath chooses the folder."
+            )
 
     def generator(self, seed: int) -> MinimalStandard:
         """Gives the generator of all simulators of the process that have this seed."""
@@ -171,12 +177,10 @@ class World:
         Raises:
             UnknownScan: No such scan.
         """
-        if scan not in self.graph.scans:
-            known = len(self.graph.scans)
-            raise UnknownScan(f"no scan {scan!r} among the {known} that scans.txt lists.")
+        self._check_known(scan)
         if scan not in self._sizes:
             with missing_is_value_error():
-                self._sizes[scan] = len(viewpoint_ids(self._folder, scan))
+                self._sizes[scan] = len(viewpoint_ids(self.folder, scan))
         members = self.graph.members(scan)
         hit = generator.below(self._sizes[scan])
         included = self.graph.file_index[members.start : members.stop]
