@@ -79,6 +79,8 @@ class PanoramaEnv(gymnasium.Env[Observation, np.int64]):
 
         Raises:
             BadConfig: An option is not known or not an episode.
+            MissingData, CorruptData: With `pixels`, and the panorama cannot be read. The episode
+                has begun then.
         """
         super().reset(seed=seed)
         self.vector.np_random = self.np_random
@@ -103,6 +105,8 @@ class PanoramaEnv(gymnasium.Env[Observation, np.int64]):
         Raises:
             EpisodeOver: No episode is under way.
             IllegalAction: The action is masked here.
+            MissingData, CorruptData: With `pixels`, and the panorama cannot be read. The step has
+                been taken then and its reward is lost: `reset`, or step on.
         """
         if not self.vector.is_under_way(0):
             raise EpisodeOver("step() without an episode under way; call reset() first.")

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Any, Final
@@ -30,7 +31,10 @@ Ints = npt.NDArray[np.int64]
 Bytes = npt.NDArray[np.uint8]
 
 KEPT_BYTES: Final = 1 << 28
-"""Bytes of rendered views kept for rows that stay or come back, 256 MiB: 8 sweeps of 640 x 480."""
+"""Bytes of rendered views that each environment keeps for rows that stay or come back.
+
+256 MiB, 8 sweeps of 640 x 480; every worker of Gymnasium's vector environments keeps as much.
+"""
 
 
 class Sight:
@@ -42,7 +46,8 @@ class Sight:
     Args:
         source: Gives the panoramas.
         graph: Names them.
-        camera: The pinhole. Where it is coarser than the faces, they are filtered first.
+        camera: The pinhole. Where it is coarser than the faces, they are filtered first: views of
+            640 x 480 from faces of 1024 pixels are softer than MatterSim's by half a texel or so.
     """
 
     def __init__(self, source: PanoramaSource, *, graph: NavGraph, camera: Camera) -> None:
@@ -61,7 +66,9 @@ class Sight:
 
         Raises:
             MissingData, CorruptData, UnknownViewpoint: As the source does; which row, viewpoint
-                and scan it was stands before its message.
+                and scan it was stands before its message. A source's own child of `VlnError` stays
+                what it is where a message is all that it is made of, and else becomes the nearest
+                parent; a plain `OSError` becomes `MissingData`.
         """
         shape = (len(panorama), geometry.NUM_VIEWS, self.camera.height, self.camera.width, 3)
         views = np.empty(shape, dtype=np.uint8)
@@ -91,15 +98,25 @@ class Sight:
         scan, viewpoint = self._graph.scan_of(panorama), self._graph.viewpoints[panorama]
         try:
             return self._source.panorama(scan, viewpoint)
-        except VlnError as error:
-            # In place: a source of somebody else's may raise a child with a constructor of its own.
+        except (VlnError, OSError) as error:
             place = f"environment {row} at viewpoint {viewpoint} of scan {scan}"
-            error.args = (f"{place}: {error}",)
-            raise
+            raise _retold(error, f"{place}: {error}") from error
 
     def __reduce__(self) -> tuple[Callable[..., Sight], tuple[Any, ...]]:
         # A copy in another process starts without the sweeps and scratch memory of this one.
         return partial(Sight, graph=self._graph, camera=self.camera), (self._source,)
+
+
+def _retold(error: VlnError | OSError, message: str) -> VlnError:
+    """Gives a new error that says `message`, of the same type or the nearest that can say it."""
+    for kind in type(error).__mro__:
+        if not issubclass(kind, VlnError):
+            continue
+        with suppress(Exception):  # constructors of somebody else's take and check what they like
+            retold: VlnError = kind(message)
+            if str(retold) == message:
+                return retold
+    return MissingData(message)
 
 
 def world_panoramas(
@@ -114,9 +131,9 @@ def world_panoramas(
             graph's viewpoints, or where there is no folder at all.
 
     Raises:
-        MissingData: The folder that is given is none, or there are no panoramas and they are
-            needed.
-        CorruptData: A zip of skyboxes cannot be read.
+        MissingData: The folder that is given is none, or there are no panoramas, or none that may
+            be read, and they are needed.
+        CorruptData: The only skyboxes are in a zip that is damaged.
     """
     try:
         root = data_root(data)
@@ -143,8 +160,8 @@ def _shows_any(source: PanoramaSource, graph: NavGraph) -> bool:
     """Says whether a source has a viewpoint of the graph; photographs alone may have none."""
     if not isinstance(source, EquirectangularSource):
         return True
-    members = {scan: graph.members(scan) for scan in graph.scans}
     return any(
-        not set(source.viewpoints(scan)).isdisjoint(graph.viewpoints[own.start : own.stop])
-        for scan, own in members.items()
+        source.has(scan, graph.viewpoints[panorama])
+        for scan in graph.scans
+        for panorama in graph.members(scan)
     )

@@ -98,8 +98,9 @@ class PanoramaVectorEnv(VectorEnv[Observation, Ints, npt.NDArray[Any]]):
                 this episode is walked to over observed edges; the current one stops).
             features: Adds `view_features` to the observation.
             pixels: Adds `views`, all 36 of the panorama: B x 33 MB per observation at 640x480,
-                B x 5.4 MB at 224x224, and `envs.sight.KEPT_BYTES` beside them.
-            camera: What `views` are taken with; None takes 640x480 and 60 degrees.
+                B x 5.4 MB at 224x224, and in each environment `envs.sight.KEPT_BYTES` beside them.
+            camera: What `views` are taken with; None takes 640x480 and 60 degrees. Where faces are
+                finer they are filtered: 640x480 from 1024 pixels is softer than MatterSim's.
             panoramas: Where pictures come from; None takes those in the data folder. They are read
                 for `pixels` and for rendering only.
             max_steps: Actions per episode.
@@ -175,6 +176,7 @@ class PanoramaVectorEnv(VectorEnv[Observation, Ints, npt.NDArray[Any]]):
         Raises:
             UnknownName: An option is not known.
             BadConfig: An option has a wrong shape, type or value.
+            MissingData, CorruptData: With `pixels`; see `step`. The episodes have begun then.
         """
         super().reset(seed=seed)
         if seed is not None:
@@ -222,6 +224,8 @@ class PanoramaVectorEnv(VectorEnv[Observation, Ints, npt.NDArray[Any]]):
             EpisodeOver: Before the first reset.
             IllegalAction: A row that is under way cannot take its action; nothing has moved then.
             BadConfig: `actions` has a wrong shape or type.
+            MissingData, CorruptData: With `pixels`, and a panorama cannot be read. The step has
+                been taken then and its rewards are lost: `reset` the rows, or step on.
         """
         if not self._has_begun:
             raise EpisodeOver("step() before the first reset(); call reset() once.")

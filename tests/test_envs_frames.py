@@ -1,4 +1,5 @@
 import shutil
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -118,3 +119,44 @@ def test_the_map_needs_no_folder(tiny_world, monkeypatch):
     env.reset(seed=0)
 
     assert env.render().shape == (640, 640, 3)
+
+
+def test_a_folder_of_photographs_that_may_not_be_listed_leaves_the_map(
+    tiny_world, tmp_path, monkeypatch
+):
+    closed = shutil.copytree(tiny_world.folder, tmp_path / "world") / "panoramas"
+    closed.mkdir()
+    listed = Path.iterdir
+
+    def iterdir(folder):
+        if folder == closed:
+            raise PermissionError(13, "Permission denied", str(folder))
+        return listed(folder)
+
+    monkeypatch.setattr(Path, "iterdir", iterdir)
+    env = of(tiny_world, data=closed.parent)
+    env.reset(seed=0)
+
+    assert env.render().shape == (640, 640, 3)
+
+
+def test_a_zip_that_was_half_downloaded_leaves_the_pictures_beside_it(tiny_panoramas, tmp_path):
+    folder = shutil.copytree(tiny_panoramas.folder, tmp_path / "world")
+    (folder / f"{tiny_panoramas.graph.scans[0]}.zip").write_bytes(b"half of a zip")
+
+    env = PanoramaEnv(data=folder, render_mode="rgb_array")
+    env.reset(seed=0)
+
+    assert env.render().shape == (640, 1280, 3)
+
+
+def test_a_large_folder_of_photographs_is_listed_once(tiny_world, tmp_path, monkeypatch):
+    folder = shutil.copytree(tiny_world.folder, tmp_path / "world")
+    (folder / "panoramas").mkdir()
+    cv2.imwrite(str(folder / "panoramas" / "garden.png"), np.zeros((32, 64, 3), np.uint8))
+    listed, iterdir = [], Path.iterdir
+    monkeypatch.setattr(Path, "iterdir", lambda place: (listed.append(place), iterdir(place))[1])
+
+    of(tiny_world, data=folder)
+
+    assert listed.count(folder / "panoramas") == 1

@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 from gymnasium.utils.env_checker import check_env
 from gymnasium.vector import AsyncVectorEnv, AutoresetMode, SyncVectorEnv
-from gymnasium.vector.utils import batch_space
 
 from envs import sight
 from envs.panorama import PanoramaEnv
@@ -192,8 +191,76 @@ def test_a_source_may_raise_errors_with_constructors_of_their_own(tiny_world):
         def panorama(self, scan, viewpoint):
             raise Gone(code=7)
 
-    with pytest.raises(Gone, match=r"environment 0 .*gone, 7"):
+    with pytest.raises(VlnError, match=r"environment 0 .*gone, 7") as caught:
         make(tiny_world, panoramas=Failing()).reset(seed=0)
+
+    assert type(caught.value) is VlnError
+    assert isinstance(caught.value.__cause__, Gone)
+
+
+class Numbered(MissingData):
+    """Missing under a number, and under that alone."""
+
+    def __init__(self, message):
+        super().__init__(f"number {message}")
+
+
+@pytest.mark.parametrize(
+    ("raised", "kind", "said"),
+    [
+        (MissingData(2, "Not there", "x.jpg"), MissingData, r"Not there: 'x\.jpg'"),
+        (Numbered("7"), MissingData, "number 7"),
+        (PermissionError(13, "Not for you", "x.jpg"), MissingData, r"Not for you: 'x\.jpg'"),
+    ],
+)
+def test_errors_of_a_source_keep_their_words_and_become_ours(tiny_world, raised, kind, said):
+    class Failing:
+        def panorama(self, scan, viewpoint):
+            raise raised
+
+    with pytest.raises(
+        kind, match=rf"^environment 0 at viewpoint \w+ of scan \w+: .*{said}$"
+    ) as it:
+        make(tiny_world, panoramas=Failing()).reset(seed=0)
+
+    assert type(it.value) is kind
+    assert it.value.__cause__ is raised
+
+
+def test_an_error_that_a_source_keeps_is_left_as_it_is(tiny_world):
+    kept = CorruptData("x.jpg: cut off.")
+
+    class Failing:
+        def panorama(self, scan, viewpoint):
+            raise kept
+
+    env = make(tiny_world, panoramas=Failing())
+    said = set()
+    for _ in range(3):
+        with pytest.raises(CorruptData) as caught:
+            env.reset(options={"episodes": np.array([0])})
+        said.add(str(caught.value))
+
+    assert len(said) == 1
+    assert str(kept) == "x.jpg: cut off."
+
+
+def test_a_step_that_cannot_be_seen_has_been_taken_and_one_may_step_on(tiny_world):
+    spheres = Spheres(tiny_world.graph)
+    env = make(tiny_world, num_envs=2, panoramas=spheres)
+    observation, _ = env.reset(options={"episodes": np.array([3, 11])})
+    there = tiny_world.graph.viewpoints[observation["candidate_panorama"][1, 0]]
+    spheres.fails[there] = MissingData("x.jpg: gone.")
+
+    with pytest.raises(MissingData, match=f"environment 1 at viewpoint {there}"):
+        env.step(np.ones(2, int))
+
+    assert [walk.poses[-1].viewpoint == there for walk in env.trajectories()] == [False, True]
+    spheres.fails.clear()
+    observation, _, terminated, _, info = env.step(np.zeros(2, int))
+    assert observation["step"].tolist() == [2, 2]
+    assert info["viewpoint"][1] == there
+    assert terminated.all()
 
 
 def test_pixels_without_any_folder_say_what_to_hand_over(tiny_world, monkeypatch):
@@ -268,6 +335,19 @@ def zipped_world(tiny_panoramas, tmp_path):
     return folder
 
 
+def test_gymnasium_may_compare_the_spaces_one_by_one(tiny_world):
+    envs = SyncVectorEnv(
+        [lambda: make(tiny_world, kind=PanoramaEnv)] * 2, observation_mode="different"
+    )
+
+    observation, _ = envs.reset(seed=0)
+
+    views = envs.observation_space["views"]
+    assert isinstance(views, Pictures)
+    assert views.shape == (2, 36, 25, 33, 3)
+    assert observation["views"] in views
+
+
 @pytest.mark.parametrize("kind", [SyncVectorEnv, AsyncVectorEnv])
 def test_gymnasiums_own_vector_environments_can_hold_it(zipped_world, kind):
     alone = PanoramaEnv(data=zipped_world, pixels=True, camera=SMALL)
@@ -309,22 +389,3 @@ def test_a_pickled_environment_goes_on_as_the_original(tiny_panoramas):
 
     observation, again = env.step(np.ones(2, int))[0], copied.step(np.ones(2, int))[0]
     assert (observation["views"] == again["views"]).all()
-
-
-def test_the_space_of_pictures_takes_no_memory_and_works_as_a_box():
-    space = Pictures((36, 480, 640, 3), seed=0)
-    batch = batch_space(space, 64)
-    small = Pictures((2, 3))
-
-    copied = pickle.dumps(batch)
-
-    assert len(copied) < 10_000
-    assert pickle.loads(copied) == batch  # noqa: S301 - our own bytes
-    assert (batch.shape, batch.dtype) == ((64, 36, 480, 640, 3), np.uint8)
-    assert batch != space
-    assert repr(small) == "Box(0, 255, (2, 3), uint8)"
-    assert small.sample() in small
-    assert np.zeros((2, 3), np.int64) not in small
-    assert np.zeros((3, 2), np.uint8) not in small
-    assert small == gymnasium.spaces.Box(0, 255, (2, 3), np.uint8)
-    assert small.is_bounded()

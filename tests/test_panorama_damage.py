@@ -248,3 +248,69 @@ def test_depth_that_ends_early_is_named(tmp_path, graph, kept):
 
     with pytest.raises(CorruptData, match=r"a_skybox_depth_small\.png"):
         SkyboxSource(tmp_path, graph=graph, depth=True).panorama("made", "a")
+
+
+# ---- zips as other programs make them
+
+
+def test_a_jpeg_whose_tail_is_zeros_is_named_though_opencv_decodes_it(tmp_path, graph):
+    whole = noisy_jpeg()
+    half = whole[: len(whole) // 2].ljust(len(whole), b"\0")
+    assert cv2.imdecode(np.frombuffer(half, np.uint8), cv2.IMREAD_COLOR) is not None
+    write(tmp_path / "made", {"a_skybox_small.jpg": half})
+
+    with pytest.raises(CorruptData, match=r"a_skybox_small\.jpg: .*early"):
+        SkyboxSource(tmp_path, graph=graph).panorama("made", "a")
+
+
+def test_a_hole_in_an_entry_packed_with_lzma_is_named(tmp_path, graph):
+    file = tmp_path / "made.zip"
+    write_zip(file, {"a_skybox_small.jpg": bytes(range(256)) * 40}, method=zipfile.ZIP_LZMA)
+    with zipfile.ZipFile(file) as packed:
+        (info,) = packed.infolist()
+    raw = bytearray(file.read_bytes())
+    begin = info.header_offset + 30 + len(info.filename) + 9
+    raw[begin : begin + 30] = b"\xff" * 30
+    file.write_bytes(raw)
+
+    with pytest.raises(CorruptData, match=r"made\.zip, made/.*a_skybox_small\.jpg: cannot be"):
+        SkyboxSource(tmp_path, graph=graph).panorama("made", "a")
+
+
+def test_names_with_backslashes_are_found(tmp_path, graph):
+    with zipfile.ZipFile(tmp_path / "made.zip", "w") as packed:
+        packed.writestr("made\\images\\", b"")
+        packed.writestr("made\\images\\a_skybox_small.jpg", strip())
+    source = SkyboxSource(tmp_path, graph=graph)
+
+    assert source.viewpoints("made") == ("a",)
+    assert (source.panorama("made", "a").faces == 200).all()
+
+
+def test_what_a_mac_adds_does_not_stand_before_the_picture(tmp_path, graph):
+    with zipfile.ZipFile(tmp_path / "made.zip", "w") as packed:
+        packed.writestr("__MACOSX/made/a_skybox_small.jpg", b"resource fork")
+        packed.writestr("made/a_skybox_small.jpg", strip())
+
+    panorama = SkyboxSource(tmp_path, graph=graph).panorama("made", "a")
+
+    assert (panorama.faces == 200).all()
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "said"),
+    [("flag_bits", 1, "encrypted.*password"), ("compress_type", 9, "packed in a way")],
+)
+def test_what_zipfile_cannot_unpack_is_not_called_damaged(tmp_path, graph, field, value, said):
+    file = tmp_path / "made.zip"
+    write_zip(file, {"a_skybox_small.jpg": strip()}, method=zipfile.ZIP_STORED)
+    raw = bytearray(file.read_bytes())
+    local, central = raw.index(b"PK\x03\x04"), raw.index(b"PK\x01\x02")
+    for begin in (local + 6, central + 8):  # flags, and right after them the compression
+        struct.pack_into("<H", raw, begin + (0 if field == "flag_bits" else 2), value)
+    file.write_bytes(raw)
+
+    with pytest.raises(CorruptData, match=rf"a_skybox_small\.jpg: is .*{said}") as caught:
+        SkyboxSource(tmp_path, graph=graph).panorama("made", "a")
+
+    assert "damaged" not in str(caught.value)

@@ -1,10 +1,14 @@
 """Equirectangular pictures: which way they hang, how they are sampled, and HDR."""
 
+import struct
+from pathlib import Path
+
 import cv2
 import numpy as np
 import pytest
 
 from vln.errors import BadConfig, CorruptData, MissingData
+from vln.panorama import tone
 from vln.panorama.equirectangular import EquirectangularSource, cube_faces
 from vln.panorama.faces import UPRIGHT
 from vln.panorama.tone import tone_map
@@ -160,6 +164,34 @@ def test_a_picture_that_ends_early_is_named(tmp_path, extension, kept):
 def test_faces_of_an_impossible_size_are_refused(tmp_path, size):
     with pytest.raises(BadConfig, match=f"faces of {size} pixels"):
         EquirectangularSource(tmp_path, size=size)
+    with pytest.raises(BadConfig, match=f"faces of {size} pixels"):
+        cube_faces(np.zeros((32, 64, 3), np.uint8), size=size)
+
+
+def test_exif_turns_no_panorama(tmp_path):
+    picture = sphere(64)
+    jpeg = cv2.imencode(".jpg", picture[..., ::-1])[1].tobytes()
+    entry = struct.pack(">HHIHH", 0x0112, 3, 1, 3, 0)  # orientation: upside down
+    exif = b"Exif\0\0MM\0*" + struct.pack(">IH", 8, 1) + entry + bytes(4)
+    segment = b"\xff\xe1" + struct.pack(">H", 2 + len(exif)) + exif
+    (tmp_path / "plain.jpg").write_bytes(jpeg)
+    (tmp_path / "turned.jpg").write_bytes(jpeg[:2] + segment + jpeg[2:])
+    source = EquirectangularSource(tmp_path)
+
+    plain, turned = (source.panorama("any", name).faces for name in ("plain", "turned"))
+
+    np.testing.assert_array_equal(turned, plain)
+
+
+def test_pictures_of_a_folder_are_listed_once_for_all_scans(tmp_path, monkeypatch):
+    write(tmp_path / "here.png", sphere(64))
+    listed, iterdir = [], Path.iterdir
+    monkeypatch.setattr(Path, "iterdir", lambda place: (listed.append(place), iterdir(place))[1])
+    source = EquirectangularSource(tmp_path)
+
+    assert all(source.has(scan, "here") for scan in "abc")
+    assert all(source.viewpoints(scan) == ("here",) for scan in "abc")
+    assert listed == [tmp_path]
 
 
 # ---- HDR
@@ -244,6 +276,39 @@ def test_no_pixel_value_breaks_the_others(value):
 
     assert abs(int(shown[2, 2, 0]) - int(tone_map(room)[2, 2, 0])) <= 25
     assert set(shown[8, 16]) == ({255} if value > 1 else {0})
+
+
+@pytest.mark.parametrize("factor", [1e-38, 1e-42, 1e34])
+def test_hardly_any_light_and_far_too_much_are_exposed_like_any_other(factor):
+    ramp = np.repeat(np.tile(np.linspace(200, 2000, 64), (32, 1))[..., None], 3, axis=2)
+
+    shown = tone_map((ramp * factor).astype(np.float32)).astype(int)
+
+    # Near 1e-45 float32 has few steps left.
+    assert np.abs(shown - tone_map(ramp.astype(np.float32))).max() <= 6
+
+
+def test_pixels_without_an_end_do_not_decide_the_exposure():
+    room = np.full((64, 128, 3), 0.5, np.float32)
+    lit = room.copy()
+    lit[30:34, :100] = np.inf
+
+    shown = tone_map(lit)
+
+    np.testing.assert_array_equal(shown[40:], tone_map(room)[40:])
+    assert (shown[30:34, :100] == 255).all()
+
+
+@pytest.mark.parametrize("pixels", [1, 300, 1 << 20])
+def test_the_size_of_the_bands_changes_nothing(monkeypatch, pixels):
+    radiance = np.random.default_rng(0).lognormal(size=(32, 64, 3)).astype(np.float32)
+    given = radiance.copy()
+    whole = tone_map(radiance)
+
+    monkeypatch.setattr(tone, "BAND", pixels)
+
+    np.testing.assert_array_equal(tone_map(radiance), whole)
+    np.testing.assert_array_equal(radiance, given)
 
 
 def test_darkness_stays_dark():

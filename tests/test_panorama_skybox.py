@@ -3,6 +3,7 @@
 import pickle
 import re
 import shutil
+import struct
 import zipfile
 from concurrent.futures import ThreadPoolExecutor
 
@@ -319,3 +320,45 @@ def test_missing_depth_is_missed_where_it_is_wanted(tmp_path, graph):
 
     with pytest.raises(MissingData, match=r"depth strip a_skybox_depth_small\.png"):
         SkyboxSource(tmp_path, graph=graph, depth=True).panorama("made", "a")
+
+
+# ---- what cameras and other systems add
+
+
+def turned(jpeg, orientation):
+    """A JPEG of which EXIF says that it is to be shown turned or mirrored."""
+    entry = struct.pack(">HHIHH", 0x0112, 3, 1, orientation, 0)
+    segment = b"Exif\0\0MM\0*" + struct.pack(">IH", 8, 1) + entry + bytes(4)
+    return jpeg[:2] + b"\xff\xe1" + struct.pack(">H", 2 + len(segment)) + segment + jpeg[2:]
+
+
+@pytest.mark.parametrize("orientation", [2, 3, 6])
+def test_exif_turns_no_skybox(tmp_path, graph, orientation):
+    sides = np.hstack([np.full((SIZE, SIZE // 2, 3), grey, np.uint8) for grey in (40, 200)])
+    as_exif_says = cv2.imdecode(np.frombuffer(turned(encoded(sides), orientation), np.uint8), 1)
+    assert (np.abs(as_exif_says.astype(int) - sides) > 100).any()
+    files = {f"a_skybox{face}_sami.jpg": turned(encoded(sides), orientation) for face in range(6)}
+    write(tmp_path / "made", files | {"b_skybox_small.jpg": turned(strip(), orientation)})
+    source = SkyboxSource(tmp_path, graph=graph)
+
+    assert np.abs(source.panorama("made", "a").faces.astype(int) - sides).max() <= 3
+    assert np.abs(shown(source.panorama("made", "b")) - COLOURS).max() <= 3
+
+
+@pytest.mark.parametrize("layout", ["strip", "six"])
+def test_extensions_may_be_in_upper_case(tmp_path, graph, layout):
+    files = sextet("b") if layout == "six" else {"b_skybox_small.jpg": strip()}
+    write(tmp_path / "made", {name.replace(".jpg", ".JPG"): files[name] for name in files})
+
+    source = SkyboxSource(tmp_path, graph=graph)
+
+    assert source.viewpoints("made") == ("b",)
+    assert np.abs(shown(source.panorama("made", "b")) - COLOURS).max() <= 3
+
+
+def test_of_two_spellings_the_lower_case_counts(tmp_path, graph):
+    write(tmp_path / "made", {"a_skybox_small.JPG": strip(OTHERS), "a_skybox_small.jpg": strip()})
+
+    panorama = SkyboxSource(tmp_path, graph=graph).panorama("made", "a")
+
+    assert np.abs(shown(panorama) - COLOURS).max() <= 3

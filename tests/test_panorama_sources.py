@@ -4,6 +4,7 @@ import pickle
 import shutil
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -247,3 +248,78 @@ def test_a_copy_for_another_process_starts_empty(tmp_path, graph):
     assert cached.panorama("made", "a").size == 16
     with pytest.raises(MissingData):
         copy.panorama("made", "a")
+
+
+# ---- places that cannot be read
+
+
+@pytest.fixture
+def close(monkeypatch):
+    """Makes folders that may not be listed; whoever runs the tests may list any."""
+    closed, listed = set(), Path.iterdir
+
+    def iterdir(folder):
+        if folder in closed:
+            raise PermissionError(13, "Permission denied", str(folder))
+        return listed(folder)
+
+    monkeypatch.setattr(Path, "iterdir", iterdir)
+    return closed.add
+
+
+@pytest.mark.parametrize("name", ["skyboxes/made", "panoramas", "panoramas/made"])
+def test_a_folder_that_may_not_be_listed_is_named(tmp_path, graph, close, name):
+    (tmp_path / name).mkdir(parents=True)
+    close(tmp_path / name)
+
+    with pytest.raises(MissingData, match=rf"cannot list .*{name} \(Permission denied\)"):
+        find_panoramas(tmp_path, graph=graph)
+
+
+def test_a_folder_that_may_not_be_entered_is_named(tmp_path, graph, monkeypatch):
+    is_dir = Path.is_dir
+
+    def guarded(place):
+        if place.name == "matterport_skybox_images":
+            raise PermissionError(13, "Permission denied", str(place))
+        return is_dir(place)
+
+    monkeypatch.setattr(Path, "is_dir", guarded)
+
+    with pytest.raises(MissingData, match="matterport_skybox_images"):
+        find_panoramas(tmp_path, graph=graph)
+
+
+@pytest.mark.parametrize("kind", ["zip", "folder"])
+def test_what_cannot_be_read_stops_only_what_is_found_nowhere_else(tmp_path, graph, close, kind):
+    add_skybox(tmp_path, "a")
+    if kind == "zip":
+        (tmp_path / "made.zip").write_bytes(b"half of a zip")
+        error, named = CorruptData, r"made\.zip"
+    else:
+        (tmp_path / "made").mkdir()
+        close(tmp_path / "made")
+        error, named = MissingData, "cannot list"
+
+    source = find_panoramas(tmp_path, graph=graph)
+
+    assert source.panorama("made", "a").size == 16
+    assert source.has("made", "a")
+    for fails in (
+        lambda: source.panorama("made", "b"),
+        lambda: source.has("made", "b"),
+        lambda: source.viewpoints("made"),
+        lambda: source.check("made"),
+    ):
+        with pytest.raises(error, match=named):
+            fails()
+
+
+def test_what_cannot_be_read_does_not_matter_where_nothing_is_missing(tmp_path, graph):
+    for viewpoint in "abc":
+        add_skybox(tmp_path, viewpoint)
+    (tmp_path / "made.zip").write_bytes(b"half of a zip")
+
+    source = find_panoramas(tmp_path, graph=graph)
+
+    assert source.viewpoints("made") == ("a", "b", "c")

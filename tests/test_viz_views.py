@@ -191,3 +191,26 @@ def test_no_line_runs_into_the_margin(capitals):
 
     assert (strip[:, -6:] == PAPER).all()
     assert (strip[:, :-6] != PAPER).any()
+
+
+@pytest.mark.parametrize("size", [(36, 36), (20, 36), (12, 9), (1, 1)])
+def test_small_views_point_to_the_right_side_too(size):
+    camera = Camera(width=size[0], height=size[1])
+    directions = np.array([[2.0, 0.0], [-2.0, 0.0], [0.0, 1.5], [np.pi, 0.0], [0.0, 0.0]])
+
+    at, is_visible = project(camera, 0.0, 0.0, directions)
+    marked = draw_view(
+        np.zeros((*size[::-1], 3), np.uint8),
+        camera=camera,
+        heading=0.0,
+        elevation=0.0,
+        candidates=directions,
+        distances=np.full(len(directions), 2.0),
+    )
+
+    aside = at - np.divide(size, 2)
+    assert aside[0, 0] > 0 > aside[1, 0]
+    assert aside[2, 1] < 0
+    assert is_visible.tolist() == [False] * 4 + [True]
+    assert (np.abs(aside) < np.divide(size, 2)).all()
+    assert (marked != 0).any()

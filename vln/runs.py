@@ -33,7 +33,7 @@ def entry_point(run: Callable[[], int]) -> int:
     try:
         return run()
     except VlnError as error:
-        sys.stderr.write(f"error: {error}\n")
+        sys.stderr.write(f"error: {' '.join(str(error).splitlines())}\n")
         return 2
     except KeyboardInterrupt:
         sys.stderr.write("interrupted\n")

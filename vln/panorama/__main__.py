@@ -1,4 +1,7 @@
-"""Pictures of panoramas, as PNG: `python -m vln.panorama view ...` and `... strip ...`."""
+"""Pictures of panoramas, as PNG: `python -m vln.panorama view ...` and `... strip ...`.
+
+Views that are coarser than the panorama are filtered, unlike MatterSim's.
+"""
 
 from __future__ import annotations
 
@@ -38,7 +41,8 @@ class Which:
     viewpoint: str | None = None
     """Viewpoint, with --scan."""
     data: Path | None = None
-    """World folder with connectivity/ and the pictures; without it VLN_DATA."""
+    """World folder with connectivity/ and the pictures; without it VLN_DATA. Not with
+    --panorama."""
     panorama: Path | None = None
     """An equirectangular picture (JPEG, PNG, HDR) instead of scan and viewpoint; its middle column
     is heading 0."""
@@ -119,10 +123,12 @@ def _renderer(size: tuple[int, int], fov_degrees: float) -> ViewRenderer:
 
 
 def _panorama(config: Which) -> Panorama:
-    named = (config.scan, config.viewpoint)
     if config.panorama is not None:
-        if named != (None, None):
-            raise BadConfig("--panorama stands instead of --scan and --viewpoint; give only one.")
+        if (config.scan, config.viewpoint, config.data) != (None, None, None):
+            raise BadConfig(
+                "--panorama stands instead of --scan and --viewpoint, and needs no --data; give "
+                "only one."
+            )
         return read_equirectangular(config.panorama)
     if config.scan is None or config.viewpoint is None:
         raise BadConfig(

@@ -1,7 +1,8 @@
 """Bytes of a picture file -> pixels, colours in OpenCV's BGR. Knows nothing of panoramas.
 
-What OpenCV does not say is found here: its version 4 decodes a JPEG that ends early with grey
-filling. Damage in the middle of a JPEG leaves no trace but the picture itself.
+What OpenCV does not say is found here. It refuses a JPEG that was cut off, but not one whose tail
+is zeros (a copy whose room was set aside and never filled): that it decodes, grey from there on.
+Damage in the middle of a JPEG leaves no trace but the picture itself.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ _START, _END, _SCAN = b"\xff\xd8", b"\xff\xd9", 0xDA
 def decode(
     raw: bytes, *, file: object, record: str = "", flags: int = cv2.IMREAD_COLOR
 ) -> npt.NDArray[Any]:
-    """Gives the pixels of a picture.
+    """Gives the pixels of a picture as they are stored, whichever way EXIF would turn them.
 
     Args:
         raw: Content of a file of a format that OpenCV reads.
@@ -38,10 +39,12 @@ def decode(
     problem = _damage(raw)
     if problem:
         raise CorruptData.of(file, record, problem, RESTORE)
+    flags |= cv2.IMREAD_IGNORE_ORIENTATION
     try:
         picture: npt.NDArray[Any] | None = cv2.imdecode(np.frombuffer(raw, np.uint8), flags)
     except cv2.error as error:  # more pixels than OpenCV decodes
-        raise CorruptData.of(file, record, f"OpenCV cannot decode it ({error})", RESTORE) from None
+        problem = f"OpenCV cannot decode it ({' '.join(str(error).split())})"
+        raise CorruptData.of(file, record, problem, RESTORE) from None
     if picture is None:
         raise CorruptData.of(file, record, "not a whole picture that OpenCV can decode", RESTORE)
     return picture
@@ -51,7 +54,7 @@ def _damage(raw: bytes) -> str:
     if not raw:
         return "the file is empty"
     if raw.startswith(_START) and raw.rfind(_END, _scan_start(raw)) < 0:
-        return f"a JPEG that ends early, after {len(raw)} bytes"
+        return f"a JPEG that ends early, its end is not among the {len(raw)} bytes"
     return ""
 
 

@@ -18,7 +18,7 @@ import numpy.typing as npt
 from vln.errors import BadConfig, MissingData
 from vln.panorama.faces import MAX_FACE, NUM_FACES, UPRIGHT, Bytes, Panorama
 from vln.panorama.pinhole import FACE_AXES
-from vln.panorama.stored import Stored, by_name
+from vln.panorama.stored import Stored, by_name, listing
 from vln.panorama.tone import tone_map
 
 Singles = npt.NDArray[np.float32]
@@ -31,7 +31,10 @@ class EquirectangularSource:
     """Panoramas of the equirectangular pictures in a folder.
 
     A picture is <scan>/<viewpoint>.<extension> or, for any scan, <viewpoint>.<extension>. Once
-    pictures have been found for a scan, the list is kept: files that come later are not seen.
+    pictures have been found in a folder, the list is kept: files that come later are not seen.
+
+    Pixels count as they are stored: EXIF's orientation is ignored, for turned by a quarter a
+    picture would be no sphere, and viewers of panoramas do not agree on the rest.
 
     Args:
         folder: Holds the pictures; those of 16 bits are scaled to 8, HDR ones tone-mapped.
@@ -43,20 +46,19 @@ class EquirectangularSource:
     """
 
     def __init__(self, folder: Path, *, size: int | None = None) -> None:
-        if size is not None and not 0 < size <= MAX_FACE:
-            raise BadConfig(f"faces of {size} pixels; expected 1 to {MAX_FACE}.")
+        _check_size(size)
         self.folder = folder
         self._size = size
-        self._found: dict[str, dict[str, Stored]] = {}
+        self._found: dict[Path, dict[str, Stored]] = {}
 
     def panorama(self, scan: str, viewpoint: str) -> Panorama:
         """Gives the faces of a picture, hanging level.
 
         Raises:
-            MissingData: There is no such picture.
+            MissingData: There is no such picture, or a folder may not be listed.
             CorruptData: It is cut off, no picture, or not twice as wide as high.
         """
-        stored = self._pictures(scan).get(viewpoint)
+        stored = self._find(scan, viewpoint)
         if stored is None:
             raise MissingData(
                 f"no picture of viewpoint {viewpoint!r} of scan {scan!r}: looked for "
@@ -66,22 +68,44 @@ class EquirectangularSource:
         return read_equirectangular(stored.file, size=self._size)
 
     def has(self, scan: str, viewpoint: str) -> bool:
-        """Tells whether there is a picture of the viewpoint, unread."""
-        return viewpoint in self._pictures(scan)
+        """Tells whether there is a picture of the viewpoint, unread.
+
+        Raises:
+            MissingData: A folder may not be listed.
+        """
+        return self._find(scan, viewpoint) is not None
 
     def viewpoints(self, scan: str) -> tuple[str, ...]:
-        """Gives the names of a scan's pictures and of those that are for any scan, sorted."""
-        return tuple(sorted(self._pictures(scan)))
+        """Gives the names of a scan's pictures and of those that are for any scan, sorted.
 
-    def _pictures(self, scan: str) -> dict[str, Stored]:
-        found = self._found.get(scan)
+        Raises:
+            MissingData: A folder may not be listed.
+        """
+        return tuple(sorted({*self._in(self.folder / scan), *self._in(self.folder)}))
+
+    def shows_any(self) -> bool:
+        """Tells whether there is a picture at all, of whatever scan, unread.
+
+        Raises:
+            MissingData: A folder may not be listed.
+        """
+        if self._in(self.folder):
+            return True
+        return any(self._in(each) for each in listing(self.folder))
+
+    def _find(self, scan: str, viewpoint: str) -> Stored | None:
+        own = self._in(self.folder / scan).get(viewpoint)
+        return own or self._in(self.folder).get(viewpoint)
+
+    def _in(self, folder: Path) -> dict[str, Stored]:
+        """Gives the pictures of one folder by name; listing a large one takes a while."""
+        found = self._found.get(folder)
         if found is None:
             found = {}
-            for folder in (self.folder / scan, self.folder):
-                for stored in pictures_in(folder):
-                    found.setdefault(stored.file.stem, stored)
+            for stored in _pictures_in(folder):
+                found.setdefault(stored.file.stem, stored)
             if found:
-                self._found[scan] = found
+                self._found[folder] = found
         return found
 
 
@@ -95,18 +119,22 @@ def read_equirectangular(file: Path, *, size: int | None = None) -> Panorama:
     Raises:
         MissingData: The file cannot be read.
         CorruptData: It is cut off, no picture, or not twice as wide as high.
+        BadConfig: As in `EquirectangularSource`.
     """
     return Panorama.of_bgr(cube_faces(_level(Stored(file)), size=size), rotation=UPRIGHT)
 
 
-def pictures_in(folder: Path) -> list[Stored]:
-    """Gives the pictures that lie in a folder, in the order of `EXTENSIONS`, then of names."""
-    found = {
-        (EXTENSIONS.index(stored.file.suffix.lower()), name): stored
-        for name, stored in by_name([folder]).items()
-        if stored.file.suffix.lower() in EXTENSIONS
-    }
-    return [found[key] for key in sorted(found)]
+def _pictures_in(folder: Path) -> list[Stored]:
+    """Gives the pictures that lie in a folder, in the order of `EXTENSIONS`."""
+    pictures, problems = by_name([folder])
+    for problem in problems:
+        raise problem
+    return [
+        stored
+        for extension in EXTENSIONS
+        for name, stored in pictures.items()
+        if name.endswith(extension)
+    ]
 
 
 def cube_faces(picture: Bytes, *, size: int | None = None) -> Bytes:
@@ -121,7 +149,11 @@ def cube_faces(picture: Bytes, *, size: int | None = None) -> Bytes:
 
     Returns:
         (6, S, S, C) uint8, channels as in the picture.
+
+    Raises:
+        BadConfig: As in `EquirectangularSource`.
     """
+    _check_size(size)
     width = picture.shape[1]
     size = size or min(2 * math.ceil(width / math.pi / 2), MAX_FACE)
     shown = 2 * math.ceil(math.pi * size / 2)
@@ -131,6 +163,11 @@ def cube_faces(picture: Bytes, *, size: int | None = None) -> Bytes:
     across, down = _maps(width, size)
     faces = cv2.remap(_wrapped(picture), across, down, cv2.INTER_LINEAR)
     return np.asarray(faces, np.uint8).reshape(NUM_FACES, size, size, -1)
+
+
+def _check_size(size: int | None) -> None:
+    if size is not None and not 0 < size <= MAX_FACE:
+        raise BadConfig(f"faces of {size} pixels; expected 1 to {MAX_FACE}.")
 
 
 def _level(stored: Stored) -> Bytes:

@@ -20,7 +20,7 @@ from vln.data.connectivity import viewpoint_ids
 from vln.errors import MissingData, UnknownViewpoint
 from vln.graph import NavGraph
 from vln.panorama.faces import MAX_FACE, NUM_FACES, Bytes, Panorama
-from vln.panorama.stored import Stored, by_name
+from vln.panorama.stored import Found, Stored, by_name
 
 STRIP: Final = "{viewpoint}_skybox_small.jpg"
 FACE: Final = "{viewpoint}_skybox{face}_sami.jpg"
@@ -47,7 +47,9 @@ class SkyboxSource:
     root: there as files, in matterport_skybox_images/ or in matterport_skybox_images.zip, and
     beside it in <scan>.zip. Where a picture lies in several of these, the first counts, and files
     before zips. A viewpoint's strip is taken before its six faces. Once pictures of a scan have
-    been found, the list is kept: files that come later are not seen.
+    been found, the list is kept: files that come later are not seen. A folder or zip that cannot be
+    read is an error only for what is found nowhere else. Extensions may be in upper case, and EXIF
+    turns no picture.
 
     Args:
         root: A world's data folder, or a folder of scans such as MatterSim's dataset path.
@@ -59,14 +61,15 @@ class SkyboxSource:
         self.root = root
         self.graph = graph
         self._with_depth = depth
-        self._found: dict[str, dict[str, Stored]] = {}
+        self._found: dict[str, Found] = {}
 
     def panorama(self, scan: str, viewpoint: str) -> Panorama:
         """Gives the faces in the pose that the graph has for the viewpoint.
 
         Raises:
             UnknownViewpoint: The graph does not hold the viewpoint.
-            MissingData: There are no such pictures, or not all six, or no depth where it is wanted.
+            MissingData: There are no such pictures, or not all six, or no depth where it is wanted;
+                or what may hold them cannot be read.
             CorruptData: A picture or zip is cut off or damaged, or has the wrong shape.
         """
         rotation = self.graph.rotation[self._index(scan, viewpoint)]
@@ -75,22 +78,47 @@ class SkyboxSource:
         return Panorama.of_bgr(faces, rotation=rotation, depth=depth)
 
     def has(self, scan: str, viewpoint: str) -> bool:
-        """Tells whether the graph holds the viewpoint and pictures of it are there, unread."""
+        """Tells whether the graph holds the viewpoint and pictures of it are there, unread.
+
+        Raises:
+            MissingData, CorruptData: None are found, but a folder or zip cannot be read.
+        """
         try:
             self.graph.index(scan, viewpoint)
         except UnknownViewpoint:
             return False
-        return _is_shown(self._pictures(scan), viewpoint)
+        if _is_shown(self._pictures(scan), viewpoint):
+            return True
+        self._raise_problem(scan)
+        return False
 
     def viewpoints(self, scan: str) -> tuple[str, ...]:
         """Gives the viewpoints of the graph that have pictures, sorted.
 
         Raises:
             UnknownViewpoint: The graph has no such scan.
-            CorruptData: A zip cannot be read.
+            MissingData, CorruptData: Not all have, and a folder or zip cannot be read.
         """
         members, pictures = self._members(scan), self._pictures(scan)
-        return tuple(sorted(name for name in members if _is_shown(pictures, name)))
+        shown = tuple(sorted(name for name in members if _is_shown(pictures, name)))
+        if len(shown) < len(members):
+            self._raise_problem(scan)
+        return shown
+
+    def shows_any(self) -> bool:
+        """Tells whether at least one viewpoint of the graph has pictures, unread.
+
+        Raises:
+            MissingData, CorruptData: None are found, but a folder or zip cannot be read.
+        """
+        graph = self.graph
+        for scan in graph.scans:
+            pictures = self._pictures(scan)
+            if any(_is_shown(pictures, name) for name in self._members(scan)):
+                return True
+        for scan in graph.scans:
+            self._raise_problem(scan)
+        return False
 
     def check(self, scan: str, *, connectivity: Path | None = None) -> None:
         """Makes sure that every picture of a scan is named after one of its viewpoints.
@@ -106,9 +134,11 @@ class SkyboxSource:
         Raises:
             CorruptData: There is a picture of no viewpoint, and the message names it; or a zip or
                 the connectivity file is damaged.
-            MissingData: The folder of connectivity files lacks the scan's.
+            MissingData: The folder of connectivity files lacks the scan's; or a folder or zip of
+                pictures may not be read.
             UnknownViewpoint: The graph has no such scan.
         """
+        self._raise_problem(scan)
         known = self._known(scan, connectivity)
         strays = [(name, at) for name, at in self._named(scan) if name not in known]
         if not strays:
@@ -148,15 +178,24 @@ class SkyboxSource:
         return frozenset(self.graph.viewpoints[members.start : members.stop])
 
     def _pictures(self, scan: str) -> dict[str, Stored]:
+        return self._look(scan).pictures
+
+    def _raise_problem(self, scan: str) -> None:
+        """Raises what kept the pictures of a scan from being known, where something did."""
+        for problem in self._look(scan).problems:
+            raise problem.with_traceback(None)  # kept, and each raising would add to it
+
+    def _look(self, scan: str) -> Found:
         found = self._found.get(scan)
         if found is None:
             places = [self.root / "skyboxes" / scan, self.root / scan]
             places.append(self.root / "v1" / "scans" / scan)
             folders = [folder for place in places for folder in (place, place / IMAGES)]
             zips = [zip_ for place in places for zip_ in (place / f"{IMAGES}.zip", _beside(place))]
-            stored = by_name(folders, zips)
-            found = {name: stored[name] for name in sorted(stored) if _PICTURE.fullmatch(name)}
-            if found:
+            stored, problems = by_name(folders, zips)
+            pictures = {name: stored[name] for name in sorted(stored) if _PICTURE.fullmatch(name)}
+            found = Found(pictures, problems)
+            if pictures:
                 self._found[scan] = found
         return found
 
@@ -175,6 +214,7 @@ class SkyboxSource:
         names = [FACE.format(viewpoint=viewpoint, face=face) for face in range(NUM_FACES)]
         absent = "".join(str(face) for face in range(NUM_FACES) if names[face] not in pictures)
         if absent:
+            self._raise_problem(scan)
             lacking = FACE.format(viewpoint=viewpoint, face=f"[{absent}]")
             whole = STRIP.format(viewpoint=viewpoint)
             what = f"neither {whole} nor all six faces ({lacking} missing)"
@@ -185,6 +225,7 @@ class SkyboxSource:
         name = DEPTH.format(viewpoint=viewpoint)
         stored = self._pictures(scan).get(name)
         if stored is None:
+            self._raise_problem(scan)
             raise self._missing(scan, f"no depth strip {name}", _NO_DEPTH)
         strip = stored.picture(flags=cv2.IMREAD_UNCHANGED)
         if strip.dtype != np.uint16 or strip.ndim != 2:

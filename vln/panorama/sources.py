@@ -13,7 +13,7 @@ from typing import Any
 
 from vln.errors import BadConfig, MissingData
 from vln.graph import NavGraph
-from vln.panorama.equirectangular import EXTENSIONS, EquirectangularSource, pictures_in
+from vln.panorama.equirectangular import EXTENSIONS, EquirectangularSource
 from vln.panorama.faces import Panorama, PanoramaSource
 from vln.panorama.skybox import LICENCE, STRIP, SkyboxSource
 
@@ -25,7 +25,8 @@ def find_panoramas(data: Path, *, graph: NavGraph, depth: bool = False) -> Panor
 
     Skyboxes where at least one scan of the graph has them; else the equirectangular pictures in
     panoramas/. The two are never mixed: where there are skyboxes, a viewpoint without one is
-    missing, whatever lies in panoramas/.
+    missing, whatever lies in panoramas/. A folder or zip of skyboxes that cannot be read stops
+    nothing as long as another holds some; the source names it when a picture is found nowhere.
 
     Args:
         data: The world's folder.
@@ -33,18 +34,19 @@ def find_panoramas(data: Path, *, graph: NavGraph, depth: bool = False) -> Panor
         depth: Depth strips are wanted as well; only skyboxes can have them.
 
     Raises:
-        MissingData: Neither is there, or no skyboxes though depth is wanted.
-        CorruptData: A zip of skyboxes cannot be read.
+        MissingData: Neither is there, or no skyboxes though depth is wanted; or a folder that may
+            hold them cannot be listed.
+        CorruptData: The only skyboxes are in a zip that is damaged.
     """
     skyboxes = SkyboxSource(data, graph=graph, depth=depth)
-    if any(skyboxes.viewpoints(scan) for scan in graph.scans):
+    if skyboxes.shows_any():
         logger.info("panoramas: skyboxes below %s", data)
         return skyboxes
-    pictures = data / "panoramas"
-    has_pictures = any(pictures_in(folder) for folder in (pictures, *_folders_in(pictures)))
+    pictures = EquirectangularSource(data / "panoramas")
+    has_pictures = pictures.shows_any()
     if has_pictures and not depth:
-        logger.info("panoramas: equirectangular pictures in %s", pictures)
-        return EquirectangularSource(pictures)
+        logger.info("panoramas: equirectangular pictures in %s", pictures.folder)
+        return pictures
     strip = STRIP.format(viewpoint="<viewpoint>")
     without = " hold no depth, which was asked for" if has_pictures else " hold none"
     raise MissingData(
@@ -53,10 +55,6 @@ def find_panoramas(data: Path, *, graph: NavGraph, depth: bool = False) -> Panor
         f"{len(graph.scans)} scans, and equirectangular pictures in panoramas/ "
         f"({', '.join(EXTENSIONS)}){without}. {LICENCE}"
     )
-
-
-def _folders_in(folder: Path) -> list[Path]:
-    return [each for each in folder.iterdir() if each.is_dir()] if folder.is_dir() else []
 
 
 class CachedSource:

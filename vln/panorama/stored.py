@@ -8,20 +8,32 @@ from __future__ import annotations
 import os
 import zipfile
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
-from typing import Any
+from pathlib import Path
+from typing import Any, Final, NamedTuple
 
 import cv2
 import numpy.typing as npt
 
 from vln.data.locations import RESTORE, read_bytes
-from vln.errors import CorruptData, MissingData
+from vln.errors import CorruptData, MissingData, VlnError
 from vln.panorama.decode import decode
 
 # What zipfile raises on damaged, encrypted or exotic entries; it has no error of its own for all.
+_BROKEN: tuple[type[Exception], ...]
 _BROKEN = (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, OSError, ValueError)
+try:
+    from lzma import LZMAError
+except ImportError:  # a Python built without it; zipfile refuses such entries by itself
+    pass
+else:
+    _BROKEN = (*_BROKEN, LZMAError)
+_READABLE: Final = "Check that it is there and may be read."
+_MAC: Final = "__MACOSX"
+"""Where macOS keeps what it adds to a zip, under the names of the pictures themselves."""
+_ENCRYPTED: Final = 1
+"""Bit of an entry's flags; source: APPNOTE of PKWARE, 4.4.4."""
 
 
 class Archive:
@@ -55,9 +67,16 @@ class Archive:
         try:
             return packed.read(entry)
         except _BROKEN as error:
-            raise CorruptData.of(
-                self.file, entry, f"cannot be unpacked ({error})", RESTORE
-            ) from error
+            remedy = RESTORE
+            if packed.getinfo(entry).flag_bits & _ENCRYPTED:
+                problem = "is encrypted"
+                remedy = "Unpack it with its password; the pictures may lie beside it."
+            elif isinstance(error, RuntimeError):  # NotImplementedError is a child of it
+                problem = f"is packed in a way that Python does not read here ({error})"
+                remedy = "Unpack it with another program, or download it again if that fails too."
+            else:
+                problem = f"cannot be unpacked ({error})"
+            raise CorruptData.of(self.file, entry, problem, remedy) from error
 
     def _zip(self) -> zipfile.ZipFile:
         # A fork shares the file offset with its parent, so each process opens its own. Threads may
@@ -71,8 +90,7 @@ class Archive:
         try:
             return zipfile.ZipFile(self.file)
         except OSError as error:
-            remedy = "Check that it is there and may be read."
-            raise MissingData(f"cannot read {self.file} ({error.strerror}). {remedy}") from error
+            raise MissingData(f"cannot read {self.file} ({error.strerror}). {_READABLE}") from error
         except _BROKEN as error:
             problem = f"not a whole zip file ({error})"
             raise CorruptData.of(self.file, "", problem, RESTORE) from error
@@ -105,7 +123,10 @@ class Stored:
             MissingData: The file cannot be read.
             CorruptData: It, its zip or its entry is damaged.
         """
-        raw = self.archive.read(self.entry) if self.archive else read_bytes(self.file)
+        if self.archive is None:
+            raw = read_bytes(self.file, remedy=_READABLE)
+        else:
+            raw = self.archive.read(self.entry)
         return decode(raw, file=self.file, record=self.entry, flags=flags)
 
     def corrupt(self, problem: str, remedy: str = RESTORE) -> CorruptData:
@@ -113,32 +134,73 @@ class Stored:
         return CorruptData.of(self.file, self.entry, problem, remedy)
 
 
-def by_name(folders: Iterable[Path], archives: Iterable[Path] = ()) -> dict[str, Stored]:
+class Found(NamedTuple):
+    """What lies in some folders and zips: pictures by name, and why the rest is not known."""
+
+    pictures: dict[str, Stored]
+    problems: list[VlnError]
+
+
+def by_name(folders: Iterable[Path], archives: Iterable[Path] = ()) -> Found:
     """Gives everything that lies in folders (not below them) and anywhere in zips, by base name.
 
-    Of two with one name, the one of the earlier folder counts, and a folder before a zip. Folders
-    and zips that do not exist hold nothing; hidden files do not count.
-
-    Raises:
-        CorruptData: A zip cannot be read.
+    Names have their extension in lower case. Of two with one name, the one of the earlier folder
+    counts, and a folder before a zip. Folders and zips that do not exist hold nothing; hidden files
+    and what macOS adds to zips do not count. A folder or zip that cannot be read is a problem, a
+    `MissingData` or `CorruptData`, and all others are read nevertheless.
     """
-    found: dict[str, Stored] = {}
-    for stored in (*_loose(folders), *_packed(archives)):
-        name = PurePosixPath(stored.entry).name if stored.entry else stored.file.name
-        if not name.startswith("."):  # among them what macOS adds to zips, `._` and the name
-            found.setdefault(name, stored)
+    found = Found({}, [])
+    for place in folders:
+        _add(found, _loose, place)
+    for file in archives:
+        _add(found, _packed, file)
     return found
 
 
-def _loose(folders: Iterable[Path]) -> Iterator[Stored]:
-    for folder in filter(Path.is_dir, folders):
-        for file in folder.iterdir():
-            yield Stored(file)
+def listing(folder: Path) -> list[Path]:
+    """Gives what lies in a folder, sorted by name; nothing where there is none.
+
+    Raises:
+        MissingData: It may not be listed.
+    """
+    try:
+        return sorted(folder.iterdir(), key=_name) if folder.is_dir() else []
+    except OSError as error:
+        raise MissingData(f"cannot list {folder} ({error.strerror}). {_READABLE}") from error
 
 
-def _packed(files: Iterable[Path]) -> Iterator[Stored]:
-    for file in filter(Path.is_file, files):
-        archive = Archive(file)
-        for entry in archive.entries():
-            if not entry.endswith("/"):
-                yield Stored(file, entry, archive)
+def _name(file: Path) -> str:
+    return file.name
+
+
+def _add(
+    found: Found, entries_of: Callable[[Path], Iterable[tuple[str, Stored]]], place: Path
+) -> None:
+    try:
+        entries = entries_of(place)
+    except VlnError as error:
+        found.problems.append(error)
+        return
+    for name, stored in entries:
+        if not name.startswith("."):
+            stem, dot, extension = name.rpartition(".")
+            found.pictures.setdefault(f"{stem}{dot}{extension.lower()}", stored)
+
+
+def _loose(folder: Path) -> list[tuple[str, Stored]]:
+    # Backwards, for lower case comes last: of a.jpg and a.JPG the first counts.
+    return [(file.name, Stored(file)) for file in reversed(listing(folder))]
+
+
+def _packed(file: Path) -> list[tuple[str, Stored]]:
+    try:
+        if not file.is_file():
+            return []
+    except OSError as error:  # the folder may not be entered
+        raise MissingData(f"cannot read {file} ({error.strerror}). {_READABLE}") from error
+    archive, found = Archive(file), []
+    for entry in archive.entries():
+        *folders, name = entry.replace("\\", "/").split("/")  # some Windows programs write those
+        if name and _MAC not in folders:
+            found.append((name, Stored(file, entry, archive)))
+    return found

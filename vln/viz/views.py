@@ -22,7 +22,7 @@ Floats = npt.NDArray[np.float64]
 Flags = npt.NDArray[np.bool_]
 
 EDGE_INSET = 18.0
-"""Pixels from the edge of a view to the markers of what lies outside of it."""
+"""Pixels from the edge of a view to the markers of what lies outside of it; less in small ones."""
 GAP = 4
 """Pixels between the views of a sheet."""
 ROW_NAMES = ("-30 deg", "level", "+30 deg")
@@ -77,8 +77,9 @@ def draw_view(
 
 def _spread(at: Floats, is_visible: Flags, radius: Floats, camera: Camera) -> Floats:
     """Moves discs apart, those of what is out of sight along the edge, and wholly into the view."""
-    size, edge = np.array([camera.width, camera.height]), radius[:, None] + 3
-    slides = ((at - EDGE_INSET) * (size - EDGE_INSET - at) > 1) | is_visible[:, None]
+    size, inset = np.array([camera.width, camera.height]), _inset(camera)
+    edge = np.minimum(radius[:, None] + 3, size / 2)
+    slides = ((at - inset) * (size - inset - at) > 1) | is_visible[:, None]
     labels = at
     for _ in range(4):  # sliding back may bring together what was parted
         moved = spread(labels, np.zeros((0, 2)), apart=np.add.outer(radius, radius) + 5)
@@ -112,8 +113,13 @@ def project(
     # By angles, for what is behind and a little below is reached by turning, not by looking down.
     aside = np.stack([geometry.wrap(turn - heading), elevation - rise], axis=1)
     aside = np.where(np.abs(aside) < 1e-9, 1e-9, aside)
-    to_edge = ((middle - EDGE_INSET) / np.abs(aside)).min(axis=1, keepdims=True)
+    to_edge = ((middle - _inset(camera)) / np.abs(aside)).min(axis=1, keepdims=True)
     return middle + np.where(is_visible[:, None], seen, aside * to_edge), is_visible
+
+
+def _inset(camera: Camera) -> Floats:
+    """Gives (2,) pixels from the edges to the markers: those of a small view leave it a middle."""
+    return np.minimum(EDGE_INSET, np.array([camera.width, camera.height]) / 4)
 
 
 def contact_sheet(views: Image) -> Image:
