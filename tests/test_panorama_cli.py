@@ -1,3 +1,4 @@
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -6,6 +7,7 @@ import cv2
 import numpy as np
 import pytest
 
+from vln.data.connectivity import load_graph
 from vln.panorama import __main__ as command
 from vln.panorama.pinhole import camera_axes
 from vln.testing import direction_colours
@@ -179,3 +181,50 @@ def test_the_photographs_make_sheets(real_data, tmp_path, name):
 
     assert code == 0
     assert read_rgb(out).std() > 30
+
+
+@pytest.fixture
+def copied(tiny_panoramas, tmp_path):
+    """A copy of the tiny world with skyboxes, to be spoilt."""
+    return Path(shutil.copytree(tiny_panoramas.folder, tmp_path / "copied"))
+
+
+def test_a_world_with_all_its_skyboxes_is_whole(tiny_panoramas, capsys):
+    code = command.main(["check", "--data", str(tiny_panoramas.folder), "--read"])
+
+    graph = tiny_panoramas.graph
+    count, scans = len(graph.viewpoints), len(graph.scans)
+    expected = f"skyboxes of {count} of {count} viewpoints, in {scans} of {scans} scans"
+    assert code == 0
+    assert capsys.readouterr().out == f"{expected}, all of them whole\n"
+
+
+def test_a_scan_that_lacks_skyboxes_is_listed(copied, capsys):
+    scan = load_graph(copied).scans[1]
+    files = sorted((copied / "skyboxes" / scan).iterdir())
+    files[0].unlink()
+
+    assert command.main(["check", "--data", str(copied)]) == 0
+    assert (
+        f"{scan}: skyboxes of {len(files) - 1} of {len(files)} viewpoints"
+        in capsys.readouterr().out
+    )
+
+
+def test_a_skybox_of_no_viewpoint_is_an_error_that_names_it(copied, capsys):
+    scan = load_graph(copied).scans[0]
+    folder = copied / "skyboxes" / scan
+    shutil.copy(next(folder.iterdir()), folder / "nowhere_skybox_small.jpg")
+
+    assert command.main(["check", "--data", str(copied)]) == 2
+    assert "nowhere_skybox_small.jpg" in capsys.readouterr().err
+
+
+def test_a_cut_skybox_is_found_by_reading_all(copied, capsys):
+    scan = load_graph(copied).scans[0]
+    file = next((copied / "skyboxes" / scan).iterdir())
+    file.write_bytes(file.read_bytes()[:-40])
+
+    assert command.main(["check", "--data", str(copied)]) == 0
+    assert command.main(["check", "--data", str(copied), "--read"]) == 2
+    assert str(file) in capsys.readouterr().err

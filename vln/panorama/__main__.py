@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Final
 
 import tyro
+from tqdm import tqdm
 
 from vln.data.connectivity import load_graph
 from vln.data.locations import data_root
@@ -20,6 +21,7 @@ from vln.errors import BadConfig
 from vln.panorama.equirectangular import read_equirectangular
 from vln.panorama.faces import Bytes, Panorama
 from vln.panorama.pinhole import Camera
+from vln.panorama.skybox import SkyboxSource
 from vln.panorama.sources import find_panoramas
 from vln.panorama.views import ViewRenderer
 from vln.runs import entry_point, say
@@ -72,18 +74,50 @@ class Strip(Which):
     """Width and height of each view, pixels."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class Check:
+    """Says which skyboxes are here; one that belongs to no viewpoint is an error."""
+
+    data: Path | None = None
+    """World folder with connectivity/ and the pictures; without it VLN_DATA."""
+    read: bool = False
+    """Decode every picture too: about 6 ms for a strip, 26 ms for six large faces."""
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the command line."""
     config = tyro.extras.subcommand_cli_from_dict(
-        {"view": View, "strip": Strip},
+        {"view": View, "strip": Strip, "check": Check},
         args=arguments,
         prog="python -m vln.panorama",
-        description="Writes pictures of a panorama, as PNG.",
+        description="Writes pictures of panoramas as PNG, or checks a world's skyboxes.",
     )
-    return entry_point(lambda: _run(config))
+    return entry_point(lambda: _check(config) if isinstance(config, Check) else _draw(config))
 
 
-def _run(config: View | Strip) -> int:
+def _check(config: Check) -> int:
+    root = data_root(config.data)
+    graph = load_graph(root)
+    source = SkyboxSource(root, graph=graph)
+    found = {scan: source.viewpoints(scan) for scan in graph.scans}
+    for scan in graph.scans:
+        source.check(scan)
+        here, members = len(found[scan]), len(graph.members(scan))
+        if 0 < here < members:
+            say(f"{scan}: skyboxes of {here} of {members} viewpoints")
+    shown = [(scan, viewpoint) for scan, names in found.items() for viewpoint in names]
+    if config.read:
+        for scan, viewpoint in tqdm(shown, unit="panorama", leave=False):
+            source.panorama(scan, viewpoint)
+    scans = sum(bool(names) for names in found.values())
+    say(
+        f"skyboxes of {len(shown):,} of {len(graph.viewpoints):,} viewpoints, in {scans} of "
+        f"{len(graph.scans)} scans{', all of them whole' if config.read else ''}"
+    )
+    return 0
+
+
+def _draw(config: View | Strip) -> int:
     if config.out.suffix.lower() != ".png":
         raise BadConfig(f"--out {config.out} is no PNG; give a name that ends in .png.")
     image = _view(config) if isinstance(config, View) else _strip(config)
