@@ -113,7 +113,7 @@ def integer(value: Any, *, what: str, least: int = SMALLEST) -> int:  # noqa: AN
     try:
         if isinstance(value, float):
             raise TypeError(value)
-        whole = int(_of_one(value, "__int__"))
+        whole = int(_of_one(value, "__int__", "__trunc__"))
     except FOREIGN:
         raise WrongArgument(f"{what}: expected a whole number, not {_shown(value)}.") from None
     if not least <= whole <= LARGEST:
@@ -123,12 +123,12 @@ def integer(value: Any, *, what: str, least: int = SMALLEST) -> int:  # noqa: AN
     return whole
 
 
-def _of_one(value: Any, conversion: str) -> Any:  # noqa: ANN401
+def _of_one(value: Any, *conversions: str) -> Any:  # noqa: ANN401
     """Gives a number itself, or what an array or tensor of one number holds."""
     item = getattr(value, "item", None)
     alone = value if item is None else item()
     # Not left to int and float, which read strings and buffers too.
-    if not (hasattr(alone, conversion) or hasattr(alone, "__index__")):
+    if not any(hasattr(alone, conversion) for conversion in (*conversions, "__index__")):
         raise TypeError(value)
     return alone
 
