@@ -1,4 +1,4 @@
-"""Measures reading and rendering of panoramas: `python -m benchmarks.render --out FOLDER`.
+"""Measures reading and rendering of panoramas: `python -m benchmarks.render`.
 
 Writes `render.json` and `render.md`: seconds of processor time with one thread beside the C++
 simulator's, and how far views straight at 224 x 224 are from the published way of making them. It
@@ -46,7 +46,7 @@ GROUPS.add("mattersim", lambda setting: navigation_rows(setting) + sweeping_rows
 class Config:
     """Measures rendering beside the C++ simulator, and the fast way beside the published one."""
 
-    out: Path
+    out: Path = Path("runs/render")
     """Folder for render.json and render.md."""
     quick: bool = False
     """Do as little as shows that it works; the numbers mean nothing."""

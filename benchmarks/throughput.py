@@ -1,4 +1,4 @@
-"""Measures speed and memory: `python -m benchmarks.throughput --out FOLDER`.
+"""Measures speed and memory: `python -m benchmarks.throughput`.
 
 Writes `throughput.json` and `throughput.md` after every group of measurements, each row beside the
 figure of MatterSim or EnvDrop where there is one. Those were taken on a machine of two cores, by
@@ -51,7 +51,7 @@ GROUPS.add("training", training_rows)
 class Config:
     """Measures speed and memory beside MatterSim and EnvDrop."""
 
-    out: Path
+    out: Path = Path("runs/throughput")
     """Folder for throughput.json and throughput.md."""
     quick: bool = False
     """Do as little as shows that it works; the numbers mean nothing."""
