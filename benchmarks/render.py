@@ -20,7 +20,7 @@ import tyro
 
 from benchmarks.likeness import Likeness, likeness_table, measure_likeness
 from benchmarks.speed import report
-from benchmarks.speed.machine import describe
+from benchmarks.speed.machine import check_device, describe
 from benchmarks.speed.mattersim import navigation_rows, sweeping_rows
 from benchmarks.speed.rendering import (
     RenderSetting,
@@ -70,8 +70,7 @@ def _run(config: Config) -> int:
     groups = {name: GROUPS[name] for name in (config.only or GROUPS)}
     if config.repeats < 1:
         raise BadConfig(f"repeats {config.repeats}; expected 1 or more.")
-    if config.device != "cpu" and not torch.cuda.is_available():
-        raise BadConfig(f"--device {config.device}: expected cpu, or cuda where a GPU is visible.")
+    check_device(config.device)
     torch.set_num_threads(1)
     before = cv2.getNumThreads()
     cv2.setNumThreads(1)

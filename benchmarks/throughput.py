@@ -18,7 +18,7 @@ import torch
 import tyro
 
 from benchmarks.speed import report
-from benchmarks.speed.machine import describe, matrix_rates
+from benchmarks.speed.machine import check_device, describe, matrix_rates
 from benchmarks.speed.rows import Row
 from benchmarks.speed.setting import Setting
 from benchmarks.speed.training import training_rows
@@ -112,10 +112,7 @@ def _check(config: Config) -> None:
             f"repeats {config.repeats}, threads {config.threads}, widths {config.widths}; expected "
             "1 or more of each."
         )
-    if config.device == "cpu":
-        return
-    if not config.device.startswith("cuda") or not torch.cuda.is_available():
-        raise BadConfig(f"--device {config.device}: expected cpu, or cuda where a GPU is visible.")
+    check_device(config.device)
 
 
 def as_document(machine: dict[str, Any], rows: Sequence[Row], *, quick: bool) -> str:

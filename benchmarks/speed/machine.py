@@ -14,9 +14,22 @@ import numpy as np
 import torch
 
 from benchmarks.speed.setting import Setting
+from vln.errors import BadConfig
 
 SQUARE = 1024
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
+
+
+def check_device(device: str) -> None:
+    """Refuses a device that is not here.
+
+    Raises:
+        BadConfig: It is neither cpu nor a visible CUDA device.
+    """
+    if device == "cpu":
+        return
+    if not device.startswith("cuda") or not torch.cuda.is_available():
+        raise BadConfig(f"--device {device}: expected cpu, or cuda where a GPU is visible.")
 
 
 def describe(*, threads: int, device: str) -> dict[str, Any]:

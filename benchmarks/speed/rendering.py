@@ -135,8 +135,8 @@ def rendering_rows(setting: RenderSetting) -> list[Row]:
     narrow, wide = setting.sizes
     full = Camera()
     note = (
-        "MatterSim's figure is for 36 views of 640 x 480, its faster end of 0.14 to 0.17 s; it has "
-        "no faster way to smaller views of this quality"
+        "MatterSim's figure is for 36 views of 640 x 480, its faster end of 0.14 to 0.17 s; rows "
+        "of other sizes stand beside it too, its own time for them not being known"
     )
 
     def row(

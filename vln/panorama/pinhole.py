@@ -97,8 +97,7 @@ def _linear(axis: int, sign: int) -> list[int]:
 
 
 # Per face: the axis out of it, the axis to the right (u) and the axis down (v), each as a linear
-# form on skybox directions (x right, y down, z out of face 3). OpenGL's cube map table, with face
-# images as MatterSim uploads them: +X is face 2 and so on, seen from inside.
+# form on skybox directions (x right, y down, z out of face 3), as seen from inside.
 _RIGHT, _DOWN, _FRONT = 0, 1, 2
 FACE_AXES: Final[Floats] = np.array(
     [

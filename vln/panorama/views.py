@@ -10,7 +10,7 @@ Legend: N views, H x W pixels, D texels along a face of the depth image.
 from __future__ import annotations
 
 import math
-from typing import Any, Final
+from typing import Any
 
 import cv2
 import numpy as np
@@ -27,9 +27,6 @@ from vln.panorama.pinhole import (
     pixel_rays,
     smoothing,
 )
-
-DEPTH_UNIT: Final = 0.00025
-"""Metres per unit of a depth image."""
 
 Angles = npt.ArrayLike
 """(N,) radians, or one for all."""
