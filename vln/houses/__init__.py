@@ -1,0 +1,1 @@
+"""The procedural world: furnished homes, written in the field's own formats."""
