@@ -21,7 +21,7 @@ export OMP_NUM_THREADS
 .PHONY: help env train test lint clean
 
 help:
-	@echo 'make train   trains the demo agent: scores and a picture of where it walked (RUN=$(RUN))'
+	@echo 'make train   trains the demo agent: scores, pictures of what it saw and where it went (RUN=$(RUN))'
 	@echo 'make test    ruff, mypy, codespell and pytest (WORKERS=$(WORKERS))'
 	@echo 'make lint    the same without pytest'
 	@echo 'make env     only makes the environment, in $(VENV)'
@@ -49,9 +49,9 @@ train: env
 	@if [ -f '$(RUN)/config.json' ]; then \
 		echo '$(RUN) is there already: going on with it. To begin anew, remove it or name another' \
 			'with RUN=runs/NAME.'; \
-		$(BIN)/python -m agents.train --or-tiny --resume '$(RUN)' $(ARGS); \
+		$(BIN)/python -m agents.train --or-houses --resume '$(RUN)' $(ARGS); \
 	else \
-		$(BIN)/python -m agents.train --or-tiny --recipe demo --out '$(RUN)' $(ARGS); \
+		$(BIN)/python -m agents.train --or-houses --out '$(RUN)' $(ARGS); \
 	fi
 
 test: lint

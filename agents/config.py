@@ -65,9 +65,12 @@ class TrainConfig:
     """One training run."""
 
     env: str = "r2r"
-    """Data set to train on, by its registered name."""
+    """Data set or world to train on: r2r, r4r, houses."""
     encoder: str = "none"
     """What the agent sees with, by its registered name: `none` is blind."""
+    hide: Literal["nothing", "instruction"] = "nothing"
+    """What the agent never gets, neither in training nor later: a control. `instruction` gives it
+    empty ones."""
     agent: str = "follower"
     """Which agent is trained, by its registered name."""
     seed: int = 0

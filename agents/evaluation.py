@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import torch
 
@@ -12,10 +14,13 @@ from agents.scene import Scene
 from envs.vector import PanoramaVectorEnv
 from envs.wrappers import VectorExpertActions
 from vln.data.episodes import EpisodeSet
+from vln.errors import MissingData
 from vln.graph import NavGraph
 from vln.metrics.paths import PathScores, score_episodes
+from vln.panorama.sources import find_panoramas
 from vln.types import Trajectory
-from vln.viz.maps import Walk
+from vln.viz.episodes import draw_episode
+from vln.viz.maps import Walk, write_png
 
 ROWS = 256
 """Episodes played at once."""
@@ -55,6 +60,43 @@ def score(trajectories: list[Trajectory], graph: NavGraph, episodes: EpisodeSet)
     """Gives the scores of trajectories that stand in the order of the episodes."""
     paths = [[pose.viewpoint for pose in trajectory.poses] for trajectory in trajectories]
     return score_episodes(graph, episodes=episodes.episodes, paths=paths)
+
+
+def draw_outcomes(
+    trajectories: list[Trajectory], scene: Scene, episodes: EpisodeSet, *, folder: Path
+) -> str:
+    """Draws the first episode that succeeded and the first that failed, step by step.
+
+    Args:
+        trajectories: In the order of the episodes.
+        scene: Where they were walked.
+        episodes: A split with labels.
+        folder: Gets success_SPLIT.png and failure_SPLIT.png.
+
+    Returns:
+        What was drawn, or why not, for the user.
+    """
+    scores = score(trajectories, scene.graph, episodes)
+    try:
+        panoramas, note = find_panoramas(scene.data, graph=scene.graph), "step by step"
+    except MissingData:
+        panoramas, note = None, "maps alone, for this world has no panoramas"
+    drawn = []
+    for outcome, is_it in (("success", scores.success > 0), ("failure", scores.success == 0)):
+        if not is_it.any():
+            continue
+        index = int(is_it.argmax())
+        episode = episodes.episodes[index]
+        title = (
+            f"{outcome}, {episodes.split} {episode.id} in {episode.start.scan}: "
+            f"ends {scores.navigation_error[index]:.1f} m from the goal"
+        )
+        picture = draw_episode(
+            scene.graph, episode, trajectories[index], panoramas=panoramas, title=title
+        )
+        drawn.append(folder / f"{outcome}_{episodes.split}.png")
+        write_png(picture, drawn[-1])
+    return f"one of each outcome drawn, {note}: " + ", ".join(map(str, drawn))
 
 
 def sample_walks(

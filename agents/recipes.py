@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
 
 from agents.config import LearningConfig, ModelConfig, OptimConfig, TrainConfig
@@ -21,7 +22,7 @@ def imitation() -> TrainConfig:
 
 
 def demo() -> TrainConfig:
-    """What `make train` runs: half EnvDrop's widths, for minutes on two cores."""
+    """What `make train` runs on R2R: half EnvDrop's widths, for minutes on two cores."""
     return TrainConfig(
         iterations=800,
         evaluate_every=200,
@@ -31,6 +32,12 @@ def demo() -> TrainConfig:
     )
 
 
+def houses() -> TrainConfig:
+    """What `make train` runs without R2R: the demo in our own world, seeing names of objects."""
+    return dataclasses.replace(demo(), env="houses", encoder="object_words")
+
+
 RECIPES.add("envdrop", envdrop)
 RECIPES.add("imitation", imitation)
 RECIPES.add("demo", demo)
+RECIPES.add("houses", houses)

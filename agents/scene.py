@@ -12,10 +12,9 @@ import torch
 from agents.config import TrainConfig, from_json
 from agents.follower.model import Follower, FollowerSizes
 from agents.follower.policy import FollowerPolicy
-from vln import checkpoint
+from vln import checkpoint, worlds
 from vln.data.connectivity import load_graph
 from vln.data.episodes import EpisodeSet, load_episodes
-from vln.data.locations import data_root
 from vln.encoders import ENCODERS, World
 from vln.errors import BadConfig, CheckpointMismatch
 from vln.features.source import FeatureTable
@@ -47,18 +46,23 @@ class Scene:
     _loaded: dict[str, EpisodeSet] = field(default_factory=dict)
 
     @classmethod
-    def open(cls, config: TrainConfig, data: Path | None = None) -> Scene:
+    def open(cls, config: TrainConfig, data: Path | None = None, *, env: str = "") -> Scene:
         """Gives the scene of a configuration.
 
+        Args:
+            config: What is trained, or was.
+            data: The folder; see `vln.worlds.find`.
+            env: Another data set or world than the configuration's.
+
         Raises:
-            UnknownName: No such encoder.
+            UnknownName: No such encoder, data set or world.
             MissingData: Data or features are not there.
             CorruptData: A file cannot be used.
         """
         encoder = ENCODERS[config.encoder]
-        root = data_root(data)
-        graph = load_graph(root)
-        return cls(config.env, root, graph, encoder(World(root, graph)))
+        found = worlds.find(env or config.env, data)
+        graph = load_graph(found.data)
+        return cls(found.dataset, found.data, graph, encoder(World(found.data, graph)))
 
     def episodes(self, split: str) -> EpisodeSet:
         """Gives the episodes of a split, loaded once."""
@@ -101,14 +105,20 @@ def build_policy(config: TrainConfig, scene: Scene) -> FollowerPolicy:
 
 
 def load_policy(
-    folder: Path, *, which: str = "best", data: Path | None = None, device: str = "cpu"
+    folder: Path,
+    *,
+    which: str = "best",
+    data: Path | None = None,
+    env: str = "",
+    device: str = "cpu",
 ) -> tuple[FollowerPolicy, Scene, TrainConfig, dict[str, Any]]:
     """Gives a trained follower, its scene, its configuration and its checkpoint's state.
 
     Args:
         folder: A run's folder.
         which: `best` or `last`.
-        data: The world's folder; `$VLN_DATA` where None.
+        data: The world's folder; see `vln.worlds.find`.
+        env: Another data set or world than the run's.
         device: Where the networks shall live, whatever they were trained on.
 
     Raises:
@@ -118,7 +128,7 @@ def load_policy(
     check_device(device)
     config = replace(from_json(Run.read_config(folder)), device=device)
     tensors, state = checkpoint.load(folder / f"checkpoints/{which}.safetensors")
-    scene = Scene.open(config, data)
+    scene = Scene.open(config, data, env=env)
     if state["features"] != scene.fingerprint:
         raise CheckpointMismatch(
             f"{folder} was trained on features {state['features'][:16] or 'of none'}, and "
@@ -149,6 +159,7 @@ def _assemble(config: TrainConfig, scene: Scene, vocabulary: Vocabulary) -> Foll
         vocabulary=vocabulary,
         features=scene.features,
         max_length=config.model.max_words,
+        hides_instructions=config.hide == "instruction",
         seed=int(generator(config.seed, "policy").integers(2**31)),
         device=config.device,
         dtype=DTYPES[config.optim.precision],
@@ -157,6 +168,9 @@ def _assemble(config: TrainConfig, scene: Scene, vocabulary: Vocabulary) -> Foll
 
 def log_cut_instructions(episodes: EpisodeSet, policy: FollowerPolicy) -> None:
     """Says how many instructions are longer than the agent reads."""
+    if policy.hides_instructions:
+        logger.info("the instructions are hidden from the agent (--hide instruction)")
+        return
     lengths = policy.vocabulary.num_tokens([episode.instruction for episode in episodes])
     cut = int((lengths > policy.max_length).sum())
     if cut:

@@ -1,17 +1,18 @@
 """Agents that need no training: the trivial rows of every table.
 
-All act on whole batches; none reads the instruction.
+All act on whole batches; none here reads the instruction. `agents.reader` holds those that do.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
 
 from agents.base import Agent, Ints, Turn
 from vln import geometry
+from vln.encoders.base import World
 from vln.errors import MissingData
 from vln.graph import HALF_FIELD_OF_VIEW
 from vln.registry import Registry
@@ -136,11 +137,34 @@ def _own_heading(turn: Turn) -> Floats:
     return heading
 
 
-ScriptedAgent = Callable[[int], Agent]
-"""Makes an agent that needs no training, from a seed."""
+class ScriptedAgent(Protocol):
+    """Makes an agent that needs no training."""
+
+    def __call__(self, seed: int, world: World | None = None) -> Agent:
+        """Gives the agent.
+
+        Args:
+            seed: Of its chance.
+            world: The folder and graph that it may look things up in; most need none.
+        """
+
+
+def _reader(seed: int, world: World | None = None) -> Agent:
+    from agents.reader import ReaderAgent  # brings compiled code, which no other agent needs
+
+    return ReaderAgent(world)
+
+
+def _blind_reader(seed: int, world: World | None = None) -> Agent:
+    from agents.reader import BlindReaderAgent
+
+    return BlindReaderAgent(seed, world)
+
 
 SCRIPTED: Registry[ScriptedAgent] = Registry("scripted agent")
-SCRIPTED.add("stop", lambda _: StopAgent())
-SCRIPTED.add("random", RandomAgent)
-SCRIPTED.add("straight", lambda _: StraightAheadAgent())
-SCRIPTED.add("shortest", lambda _: ShortestPathAgent())
+SCRIPTED.add("stop", lambda seed, world=None: StopAgent())
+SCRIPTED.add("random", lambda seed, world=None: RandomAgent(seed))
+SCRIPTED.add("straight", lambda seed, world=None: StraightAheadAgent())
+SCRIPTED.add("shortest", lambda seed, world=None: ShortestPathAgent())
+SCRIPTED.add("reader", _reader)
+SCRIPTED.add("reader_blind", _blind_reader)

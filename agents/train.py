@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -12,16 +13,17 @@ import torch
 import tyro
 
 from agents.config import TrainConfig, from_json, to_json
-from agents.evaluation import sample_walks, score, walk
+from agents.evaluation import draw_outcomes, sample_walks, score, walk
 from agents.recipes import RECIPES
 from agents.scene import Scene, check_device, load_policy
 from agents.trainer import Trainer, run_folder
 from vln import worlds
-from vln.data.episodes import DATASETS
 from vln.encoders import ENCODERS
 from vln.errors import BadConfig, UnknownName
 from vln.runs import Run, entry_point, say
 from vln.viz.maps import draw_paths, write_png
+
+logger = logging.getLogger(__name__)
 
 AGENTS = ("follower",)
 
@@ -36,9 +38,10 @@ class Command:
     out: Path | None = None
     """Folder of the new run; runs/ENV-ENCODER-seedN-TIME where absent."""
     data: Path | None = None
-    """The world's folder; VLN_DATA where absent."""
-    or_tiny: bool = False
-    """Where there is no such folder, makes and uses the tiny world, and says so."""
+    """The world's folder; VLN_DATA where absent, and the cache for a world of ours."""
+    or_houses: bool = False
+    """Trains the recipe demo where there is R2R; else says so, makes the world houses, and trains
+    the recipe houses."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -51,7 +54,7 @@ def _run(given: list[str]) -> int:
     command = _parse(given)
     config = _check(command.config)
     torch.set_num_threads(config.threads)
-    data = worlds.given_or_tiny(command.data) if command.or_tiny else command.data
+    data = worlds.locate(config.env, command.data).data
     scene = Scene.open(config, data)
     folder = command.resume or command.out or run_folder(config)
     run = Run(folder, seed=config.seed)
@@ -76,7 +79,7 @@ def _parse(given: list[str]) -> Command:
     """Gives the command; `--recipe NAME` sets the defaults that other flags change."""
     given, recipe = _take(given, "--recipe")
     _, resumed = _take(given, "--resume")
-    default = RECIPES[recipe or "envdrop"]()
+    default = RECIPES[recipe or _usual_recipe(given)]()
     if resumed is not None:
         default = from_json(Run.read_config(Path(resumed)))
     command = tyro.cli(
@@ -98,6 +101,23 @@ def _parse(given: list[str]) -> Command:
     return command
 
 
+def _usual_recipe(given: list[str]) -> str:
+    """Gives the recipe where none is named."""
+    _, resumed = _take(given, "--resume")
+    if "--or-houses" not in given or resumed is not None:
+        return "envdrop"
+    _, data = _take(given, "--data")
+    reason = worlds.lacks_r2r(None if data is None else Path(data))
+    if not reason:
+        return "demo"
+    logger.info(
+        "%s Training in the world houses instead, furnished homes of our own. The agent sees the "
+        "names of the objects in every view (--encoder object_words), not the pictures.",
+        reason,
+    )
+    return "houses"
+
+
 def _take(given: list[str], flag: str) -> tuple[list[str], str | None]:
     """Gives the arguments without a flag and its value, and the value."""
     for index, argument in enumerate(given):
@@ -114,14 +134,14 @@ def _take(given: list[str], flag: str) -> tuple[list[str], str | None]:
 def _check(config: TrainConfig) -> TrainConfig:
     """Gives the configuration back if every name in it is known and every setting possible."""
     ENCODERS[config.encoder]
-    DATASETS[config.env]
+    worlds.check(config.env)
     if config.agent not in AGENTS:
         raise UnknownName.of("agent", config.agent, AGENTS)
     check_device(config.device)
     return config
 
 
-def _report(folder: Path, config: TrainConfig, data: Path | None) -> None:
+def _report(folder: Path, config: TrainConfig, data: Path) -> None:
     """Prints the best checkpoint's scores and draws some of its walks."""
     policy, scene, _, state = load_policy(folder, data=data, device=config.device)
     say(
@@ -141,6 +161,8 @@ def _report(folder: Path, config: TrainConfig, data: Path | None) -> None:
         )
         picture = folder / f"walks_{split}.png"
         write_png(draw_paths(scene.graph, sample_walks(walked, scene.graph, episodes)), picture)
+        if split == "val_unseen":
+            say(draw_outcomes(walked, scene, episodes, folder=folder))
     say(f"walks drawn: {folder}/walks_*.png; curves: tensorboard --logdir {folder}")
 
 

@@ -284,4 +284,5 @@ def _known(expert: Ints | None) -> Ints:
 def run_folder(config: TrainConfig) -> Path:
     """Gives the default folder of a run, under `runs/` in the working directory."""
     stamp = time.strftime("%Y%m%d-%H%M%S")
-    return Path("runs") / f"{config.env}-{config.encoder}-seed{config.seed}-{stamp}"
+    hidden = "" if config.hide == "nothing" else f"-no-{config.hide}"
+    return Path("runs") / f"{config.env}-{config.encoder}{hidden}-seed{config.seed}-{stamp}"

@@ -53,7 +53,7 @@ class Config:
     files: Annotated[tuple[Path, ...], tyro.conf.Positional]
     """Prediction files; differences are taken from the first."""
     env: str
-    """Data set: r2r, r4r."""
+    """Data set or world: r2r, r4r, houses."""
     split: str
     """Split, such as val_unseen."""
     names: tuple[str, ...] = ()
@@ -67,7 +67,7 @@ class Config:
     duplicates: Duplicates = "refuse"
     """Several records for one id: refuse the file, or score the first."""
     data: Path | None = None
-    """Data folder; without it VLN_DATA."""
+    """Data folder; without it VLN_DATA, and the cache for a world."""
     draws: int = 2000
     """Bootstrap samples behind the intervals."""
     seed: int = 0

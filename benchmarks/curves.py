@@ -71,7 +71,8 @@ def condition_of(run: Path) -> str:
     """
     config = from_json(Run.read_config(run))
     taught = "imitation + reward" if config.learning.reinforcement else "imitation"
-    return f"{config.encoder}, {taught}"
+    hidden = "" if config.hide == "nothing" else f", {config.hide} hidden"
+    return f"{config.encoder}, {taught}{hidden}"
 
 
 def gather(runs: Sequence[Path], *, key: str, scale: float) -> Curves:

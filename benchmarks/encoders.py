@@ -22,6 +22,7 @@ import orjson
 import torch
 import tyro
 
+from agents.config import from_json
 from agents.follower.losses import log_policy_of
 from agents.follower.policy import FollowerPolicy, Record
 from agents.rollout import play
@@ -30,9 +31,10 @@ from benchmarks import tables
 from benchmarks.curves import condition_of
 from envs.vector import PanoramaVectorEnv
 from envs.wrappers import VectorExpertActions
+from vln import worlds
 from vln.data.episodes import EpisodeSet
 from vln.features.source import FeatureTable
-from vln.runs import atomic, entry_point, generator, say
+from vln.runs import Run, atomic, entry_point, generator, say
 
 Floats = npt.NDArray[np.float64]
 ROWS = 256
@@ -50,7 +52,7 @@ class Config:
     checkpoint: Literal["best", "last"] = "last"
     """Which weights; `last` compares equal numbers of updates."""
     data: Path | None = None
-    """Data folder; without it VLN_DATA."""
+    """Data folder; without it VLN_DATA, and the cache for a world."""
     out: Path | None = None
     """Writes the table and its numbers to OUT.md and OUT.json."""
     threads: int = 1
@@ -93,6 +95,7 @@ def measure(run: Path, config: Config) -> Foresight:
     Raises:
         CheckpointMismatch: No such run, or it does not fit the data.
     """
+    worlds.locate(from_json(Run.read_config(run)).env, config.data)
     policy, scene, settings, _ = load_policy(run, which=config.checkpoint, data=config.data)
     episodes = scene.episodes(config.split)
     own = _losses(policy, scene, episodes)

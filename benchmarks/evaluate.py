@@ -21,6 +21,7 @@ from benchmarks.conditions import Condition, group, interval, seed_deviation
 from benchmarks.players import Choice, Player, as_predictions, open_player, scripted
 from benchmarks.protocols import Scored, score_predictions
 from benchmarks.score import as_text, metrics_object, summary
+from vln import worlds
 from vln.data.predictions import write_predictions
 from vln.errors import BadConfig
 from vln.metrics.intervals import Interval, resample
@@ -91,7 +92,16 @@ def _players(config: Config) -> list[Player]:
         )
     others = range(config.seed + 1, config.seed + config.seeds)
     name, graph, episodes = str(config.agent), first.graph, first.episodes
-    return [first, *(scripted(name, graph=graph, episodes=episodes, seed=n) for n in others)]
+    if not others:
+        return [first]
+    data = worlds.find(first.env, config.data).data
+    return [
+        first,
+        *(
+            scripted(name, graph=graph, episodes=episodes, seed=n, env=first.env, data=data)
+            for n in others
+        ),
+    ]
 
 
 def _out(config: Config, player: Player) -> Path | None:
@@ -99,8 +109,7 @@ def _out(config: Config, player: Player) -> Path | None:
     if config.out is not None or config.run is None:
         return config.out
     name = Path(config.split).stem if "/" in config.split else config.split
-    dataset = player.episodes.dataset
-    env = "" if dataset == player.about["trained_on"] else f"{dataset}-"
+    env = "" if player.env == player.about["trained_on"] else f"{player.env}-"
     last = "-last" if config.checkpoint == "last" else ""
     return config.run / "predictions" / f"{env}{name}{last}.json"
 

@@ -13,14 +13,18 @@ from typing import Any, Literal
 import torch
 
 from agents.base import Agent
+from agents.config import from_json
 from agents.evaluation import walk
 from agents.scene import load_policy
 from agents.scripted import SCRIPTED
 from benchmarks.score import load_split
-from vln.data.episodes import EpisodeSet, load_episodes
+from vln import worlds
+from vln.data.episodes import EpisodeSet
 from vln.data.predictions import Prediction
+from vln.encoders.base import World
 from vln.errors import BadConfig
 from vln.graph import NavGraph
+from vln.runs import Run
 from vln.types import Trajectory
 
 MAX_STEPS = 35
@@ -36,15 +40,15 @@ class Choice:
     run: Path | None = None
     """Folder of a run that `python -m agents.train` wrote; or --agent."""
     agent: str | None = None
-    """A scripted agent: random, straight, stop, shortest; needs --env."""
+    """A scripted agent: random, straight, stop, shortest, reader, reader_blind; needs --env."""
     env: str | None = None
-    """Data set: r2r, r4r. A run's own where absent."""
+    """Data set or world: r2r, r4r, houses. A run's own where absent."""
     checkpoint: Literal["best", "last"] = "best"
     """Which weights of the run."""
     seed: int = 0
     """Seed of a scripted agent, and of the bootstrap where there is one."""
     data: Path | None = None
-    """Data folder; without it VLN_DATA."""
+    """Data folder; without it VLN_DATA, and the cache for a world."""
     device: str = "cpu"
     """Where a trained agent's networks live: cpu, cuda, cuda:1."""
     threads: int = 1
@@ -71,6 +75,11 @@ class Player:
     max_steps: int
     about: Mapping[str, Any]
 
+    @property
+    def env(self) -> str:
+        """What was asked for: a data set or a world."""
+        return str(self.about["env"])
+
     def play(self) -> list[Trajectory]:
         """Gives one trajectory per episode, in the order of the episodes."""
         return walk(self.agent, self.graph, self.episodes, max_steps=self.max_steps)
@@ -93,33 +102,66 @@ def open_player(choice: Choice) -> Player:
     if choice.env is None:
         raise BadConfig(f"--agent {choice.agent} needs --env, the data set it is to play.")
     graph, episodes = load_split(choice.env, choice.split, data=choice.data)
-    return scripted(choice.agent, graph=graph, episodes=episodes, seed=choice.seed)
+    return scripted(
+        choice.agent,
+        graph=graph,
+        episodes=episodes,
+        seed=choice.seed,
+        env=choice.env,
+        data=worlds.find(choice.env, choice.data).data,
+    )
 
 
-def scripted(name: str, *, graph: NavGraph, episodes: EpisodeSet, seed: int) -> Player:
+def scripted(
+    name: str,
+    *,
+    graph: NavGraph,
+    episodes: EpisodeSet,
+    seed: int,
+    env: str = "",
+    data: Path | None = None,
+) -> Player:
     """Gives a scripted player.
+
+    Args:
+        name: A name in `agents.scripted.SCRIPTED`.
+        graph: Where it walks.
+        episodes: What it is asked.
+        seed: Of its chance.
+        env: What the command line asked for.
+        data: The world's folder, which readers look objects up in.
 
     Raises:
         UnknownName: No such scripted agent.
+        MissingData: A reader, and the world keeps no scenes.
     """
-    agent = SCRIPTED[name](seed)
-    about = {"agent": name, "seed": seed, "max_steps": MAX_STEPS, "world": graph.world}
+    agent = SCRIPTED[name](seed, None if data is None else World(data, graph))
+    about = {
+        "agent": name,
+        "env": env or episodes.dataset,
+        "seed": seed,
+        "max_steps": MAX_STEPS,
+        "world": graph.world,
+    }
     return Player(f"agent {name}, seed {seed}", agent, graph, episodes, MAX_STEPS, about)
 
 
 def _trained(choice: Choice, folder: Path) -> Player:
+    env = choice.env or from_json(Run.read_config(folder)).env
+    worlds.locate(env, choice.data)
     policy, scene, config, state = load_policy(
-        folder, which=choice.checkpoint, data=choice.data, device=choice.device
+        folder, which=choice.checkpoint, data=choice.data, env=env, device=choice.device
     )
-    env = choice.env or scene.dataset
-    episodes = load_episodes(env, choice.split, data=scene.data, graph=scene.graph)
+    episodes = scene.episodes(choice.split)
     iteration = state["progress"]["iteration"]
     chosen = "" if choice.checkpoint == "last" else f", {_selection(config.select)}"
     title = f"run {folder}, {choice.checkpoint} checkpoint after {iteration:,} updates{chosen}"
     about = {
         "run": str(folder),
+        "env": env,
         "agent": config.agent,
         "encoder": config.encoder,
+        "hide": config.hide,
         "seed": config.seed,
         "checkpoint": choice.checkpoint,
         "iteration": iteration,

@@ -13,9 +13,9 @@ import tyro
 
 from benchmarks import tables
 from benchmarks.protocols import Duplicates, Scored, score_predictions
+from vln import worlds
 from vln.data.connectivity import load_graph
 from vln.data.episodes import EpisodeSet, load_episodes
-from vln.data.locations import data_root
 from vln.data.predictions import read_predictions
 from vln.graph import NavGraph
 from vln.metrics.intervals import Interval, mean_interval, resample
@@ -30,7 +30,7 @@ class Config:
     file: Annotated[Path, tyro.conf.Positional]
     """Predictions: .json or .json.gz."""
     env: str
-    """Data set: r2r, r4r."""
+    """Data set or world: r2r, r4r, houses."""
     split: str
     """Split, such as val_unseen."""
     protocol: Literal["envdrop", "mattersim"] = "envdrop"
@@ -40,7 +40,7 @@ class Config:
     json: bool = False
     """Print one JSON object instead of a table."""
     data: Path | None = None
-    """Data folder; without it VLN_DATA."""
+    """Data folder; without it VLN_DATA, and the cache for a world."""
     draws: int = 2000
     """Bootstrap samples behind the intervals."""
     seed: int = 0
@@ -75,9 +75,9 @@ def _run(config: Config) -> int:
 
 def load_split(env: str, split: str, *, data: Path | None) -> tuple[NavGraph, EpisodeSet]:
     """Gives the graph and the episodes that a command line names."""
-    root = data_root(data)
-    graph = load_graph(root)
-    return graph, load_episodes(env, split, data=root, graph=graph)
+    found = worlds.locate(env, data)
+    graph = load_graph(found.data)
+    return graph, load_episodes(found.dataset, split, data=found.data, graph=graph)
 
 
 def bootstrap(scored: Scored, *, draws: int, seed: int) -> Interval:

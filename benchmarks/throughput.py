@@ -31,7 +31,7 @@ from benchmarks.speed.world import (
     startup_rows,
 )
 from benchmarks.tables import Table, as_markdown
-from vln.data.locations import data_root
+from vln import worlds
 from vln.errors import BadConfig
 from vln.registry import Registry
 from vln.runs import entry_point, say
@@ -67,8 +67,10 @@ class Config:
     """Timed repeats; medians are reported."""
     run: Path | None = None
     """A trained blind run to evaluate; without it one is trained lightly."""
+    env: str = "r2r"
+    """World to measure in: r2r, houses, houses-bench-v1."""
     data: Path | None = None
-    """Data folder; without it VLN_DATA."""
+    """Data folder; without it VLN_DATA, and the cache for a world."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -83,7 +85,7 @@ def _run(config: Config) -> int:
     torch.set_num_threads(config.threads)
     with tempfile.TemporaryDirectory(prefix="vln-throughput-") as scratch:
         setting = Setting(
-            data=data_root(config.data),
+            data=worlds.locate(config.env, config.data).data,
             scratch=Path(scratch),
             quick=config.quick,
             repeats=1 if config.quick else config.repeats,

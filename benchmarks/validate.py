@@ -17,6 +17,8 @@ import tyro
 from benchmarks.checks import REMEDIES, Offence
 from benchmarks.leaderboards import LEADERBOARDS
 from benchmarks.score import load_split
+from vln import worlds
+from vln.data.episodes import DATASETS
 from vln.runs import entry_point, say
 
 
@@ -27,13 +29,13 @@ class Config:
     file: Annotated[Path, tyro.conf.Positional]
     """The file to upload: .json or .json.gz."""
     env: str
-    """Data set whose leaderboard it is for: r2r."""
+    """Data set or world whose leaderboard it is for: r2r, houses."""
     split: str
     """Split it answers: test, or another to try the checks on."""
     fix: Annotated[Path | None, tyro.conf.arg(metavar="OUT")] = None
     """Write the file here with multi-hop steps spread out, and check that one."""
     data: Path | None = None
-    """Data folder; without it VLN_DATA."""
+    """Data folder; without it VLN_DATA, and the cache for a world."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -43,8 +45,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _run(config: Config) -> int:
-    leaderboard = LEADERBOARDS[config.env]
+    worlds.check(config.env)
+    if config.env in DATASETS:  # before the data are read, for that one may have none
+        LEADERBOARDS[config.env]
     graph, split = load_split(config.env, config.split, data=config.data)
+    leaderboard = LEADERBOARDS[split.dataset]
     file = config.file
     if config.fix is not None:
         leaderboard.flatten(file, out=config.fix)

@@ -16,6 +16,7 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
+from vln import worlds
 from vln.data.episodes import EpisodeSet, load_episodes
 from vln.errors import BadConfig, CheckpointMismatch, MissingData, UnknownName
 from vln.graph import NavGraph
@@ -183,6 +184,24 @@ class EpisodeOrder:
         rng.bit_generator.state = before
         self._pass = self._new_pass(rng)
         self._drawn = int(state["drawn"])
+
+
+def located(dataset: str, data: Path | str | None) -> tuple[str, Path | None]:
+    """Gives the data set and the folder that a name and a folder come to; makes no world.
+
+    Args:
+        dataset: A data set, or a world such as `houses`, which is in the cache unless `data` holds
+            it.
+        data: The folder; None stays None for a data set: `$VLN_DATA`.
+
+    Raises:
+        MissingData: The world has not been made.
+    """
+    folder = None if data is None else Path(data)
+    if dataset not in worlds.names():
+        return dataset, folder
+    found = worlds.find(dataset, folder)
+    return found.dataset, found.data
 
 
 def instruction_width(dataset: str, *, data: Path, graph: NavGraph) -> int:

@@ -18,7 +18,7 @@ from gymnasium.vector.utils import batch_space
 
 from envs import scenes
 from envs.batch import EpisodeBatch, Teaching
-from envs.episodes import EpisodeOrder, EpisodeTable, Order, instruction_width
+from envs.episodes import EpisodeOrder, EpisodeTable, Order, instruction_width, located
 from envs.observations import Observation, Observer, blank
 from envs.scenes import Scene
 from envs.sight import Sight, world_panoramas
@@ -87,9 +87,9 @@ class PanoramaVectorEnv(VectorEnv[Observation, Ints, npt.NDArray[Any]]):
 
         Args:
             num_envs: B.
-            dataset: A name in `vln.data.episodes.DATASETS`.
+            dataset: A name in `vln.data.episodes.DATASETS`, or a world's.
             split: As for `vln.data.episodes.load_episodes`.
-            data: The data folder; None takes `$VLN_DATA`.
+            data: The data folder; None takes `$VLN_DATA`, and the cache for a world.
             graph: Shares a graph that is loaded already.
             episodes: Shares episodes; `dataset` and `split` are then not used.
             instruction_bytes: N; None takes the longest instruction over all splits of the data
@@ -117,7 +117,7 @@ class PanoramaVectorEnv(VectorEnv[Observation, Ints, npt.NDArray[Any]]):
         """
         _check_settings(num_envs, max_steps, action, render_mode)
         lens = _checked_lens(camera, pixels=pixels, num_envs=num_envs)
-        folder = None if data is None else Path(data)
+        dataset, folder = located(dataset, data)
         if graph is None or episodes is None:
             graph, episodes, instruction_bytes = _loaded(
                 folder, dataset, split, graph=graph, episodes=episodes, width=instruction_bytes

@@ -58,7 +58,7 @@ class Watched:
         return action
 
 
-@pytest.mark.parametrize("name", sorted(SCRIPTED))
+@pytest.mark.parametrize("name", sorted(set(SCRIPTED) - {"reader", "reader_blind"}))
 def test_scripted_agents_only_take_legal_actions(tiny_world, name):
     watched = Watched(SCRIPTED[name](0))
     walk(watched, tiny_world.graph, tiny_world.episodes("val_unseen"))

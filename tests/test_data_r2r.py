@@ -1,5 +1,6 @@
 import hashlib
 import json
+import shutil
 
 import pytest
 
@@ -161,3 +162,37 @@ def test_the_real_dev_split_is_the_five_houses_val_seen_never_visits(real_data, 
         "HxpKQynjfin", "YmJkqBEsHnH", "VVfe2KiqLaN", "D7G3Y4RVNrH", "GdvgFV5R1Z5"
     }  # fmt: skip
     assert (len(dev), len(fit)) == (268, 14039 - 268)
+
+
+def test_any_name_that_has_a_file_is_a_split(tmp_path, tiny_world, tiny_graph):
+    (tmp_path / "r2r").mkdir()
+    file = tmp_path / "r2r" / "R2R_val_unseen_pair.json"
+    shutil.copy(tiny_world.folder / "r2r" / "R2R_val_unseen.json", file)
+
+    found = r2r.load(tmp_path, "val_unseen_pair", tiny_graph)
+
+    assert (found.split, found.file) == ("val_unseen_pair", str(file))
+    assert found.episodes == tiny_world.episodes("val_unseen").episodes
+
+
+def test_an_unknown_split_is_named_beside_the_known_and_those_that_have_a_file(
+    tmp_path, tiny_graph
+):
+    (tmp_path / "r2r").mkdir()
+    (tmp_path / "r2r" / "R2R_val_unseen_pair.json").write_text("[]")
+
+    with pytest.raises(UnknownName, match=r"split 'val_unseen_pairs'\. Did you mean") as caught:
+        r2r.load(tmp_path, "val_unseen_pairs", tiny_graph)
+
+    for name in (*r2r.SPLITS, "val_unseen_pair"):
+        assert name in str(caught.value)
+
+
+def test_a_record_may_hold_more_than_it_must(tmp_path, tiny_world, tiny_graph):
+    records = json.loads((tiny_world.folder / "r2r" / "R2R_val_seen.json").read_bytes())
+    file = tmp_path / "twins.json"
+    file.write_text(json.dumps([{**record, "change": "moved"} for record in records]))
+
+    found = r2r.load(tmp_path, str(file), tiny_graph)
+
+    assert found.episodes == tiny_world.episodes("val_seen").episodes

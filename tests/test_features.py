@@ -6,7 +6,7 @@ import pytest
 
 from vln.data.objects import load_objects
 from vln.encoders import ENCODERS, World
-from vln.encoders.objects import NORM, training_names
+from vln.encoders.object_fit import NORM, OBJECTS, make_fit
 from vln.errors import CorruptData, MissingData, MissingFeatures, UnknownName
 from vln.features import store
 from vln.features.source import FeatureTable
@@ -46,6 +46,18 @@ def test_features_are_found_by_the_fingerprint_asked_for(values, tiny_graph, tmp
         assert found.fingerprint == "cd" * 32
     assert store.find(tiny_graph, encoder="mine", fingerprint="ef", cache=tmp_path) is None
     assert store.find(tiny_graph, encoder="other", cache=tmp_path) is None
+
+
+def test_features_are_found_by_what_they_were_made_from(values, tiny_graph, tmp_path):
+    given = {"encoder": "mine", "fingerprint": "ab" * 32, "cache": tmp_path}
+    for number, source in enumerate(("cd" * 32, "ef" * 32)):
+        store.write(values + np.float16(number), tiny_graph, source=source, **given)
+
+    found = store.find(tiny_graph, source="ef" * 32, **given)
+
+    np.testing.assert_array_equal(found.values, values + np.float16(1))
+    assert found.fingerprint == "ab" * 32
+    assert store.find(tiny_graph, source="01" * 32, **given) is None
 
 
 def test_several_features_that_fit_are_an_error_that_names_them(values, tiny_graph, tmp_path):
@@ -125,7 +137,7 @@ def test_object_names_are_those_that_three_training_scans_show(world, tiny_world
         if scan in train:
             scans_of.setdefault(seen.names[name], set()).add(scan)
     expected = tuple(sorted(name for name, scans in scans_of.items() if len(scans) >= 3))
-    assert training_names(seen, world) == expected
+    assert make_fit(world, seen, OBJECTS).columns == expected
     assert 0 < len(expected) <= len(seen.names)
 
 
@@ -142,9 +154,9 @@ def test_names_of_too_few_training_scans_are_left_out(tiny_world, tmp_path):
     world = World(tmp_path, copy.graph, tmp_path)
     seen = load_objects(tmp_path, copy.graph)
     assert "spoon" in seen.names
-    assert "spoon" not in training_names(seen, world)
+    assert "spoon" not in make_fit(world, seen, OBJECTS).columns
     _rename_one_object(folder, "tinyHouse02", "spoon")
-    assert "spoon" in training_names(load_objects(tmp_path, copy.graph), world)
+    assert "spoon" in make_fit(world, load_objects(tmp_path, copy.graph), OBJECTS).columns
 
 
 def _rename_one_object(folder, scan, name):
@@ -161,7 +173,7 @@ def _rename_one_object(folder, scan, name):
 def test_object_features_are_root_areas_at_the_scale_of_clips(world):
     table = ENCODERS["objects"](world)
     seen = load_objects(world.data, world.graph)
-    names = training_names(seen, world)
+    names = make_fit(world, seen, OBJECTS).columns
     area = np.zeros((len(world.graph.viewpoints), 36, len(names)))
     for panorama, view, name, share in zip(
         seen.panorama, seen.view, seen.name, seen.area, strict=True

@@ -1,6 +1,7 @@
 """Curves and foresight of trained runs, on the tiny world."""
 
 import math
+import shutil
 
 import orjson
 import pytest
@@ -37,6 +38,15 @@ def test_curves_put_seeds_of_one_condition_together(runs, tmp_path):
         "2": 2,
         "4": 2,
     }
+
+
+def test_a_run_without_instructions_is_a_condition_of_its_own(runs, tmp_path):
+    hidden = tmp_path / "hidden"
+    shutil.copytree(runs[0], hidden)
+    config = orjson.loads((hidden / "config.json").read_bytes())
+    (hidden / "config.json").write_bytes(orjson.dumps({**config, "hide": "instruction"}))
+
+    assert curves.condition_of(hidden) == "none, imitation, instruction hidden"
 
 
 def test_curves_of_a_split_never_evaluated_are_refused(runs, tmp_path, capsys):

@@ -1,14 +1,19 @@
+import ast
 import gzip
 import json
+import shutil
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
 from agents import train
-from benchmarks import players, submit, validate
+from benchmarks import players, score, submit, validate
 from vln.data.predictions import read_predictions
 from vln.errors import CheckpointMismatch
+from vln.testing import make_tiny_world
 
+ROOT = Path(__file__).parents[1]
 SMALL = ["--model.hidden", "32", "--model.word", "16", "--batch", "8", "--max-steps", "6"]
 
 
@@ -125,3 +130,132 @@ def test_a_folder_without_a_run_is_an_error(tiny_world, tmp_path):
 
     with pytest.raises(CheckpointMismatch, match="no run in"):
         players.open_player(choice)
+
+
+@pytest.fixture(scope="module")
+def labelled(tmp_path_factory):
+    """A world with labels of its test split apart: the tiny one, whose unseen houses are tested."""
+    world = make_tiny_world(tmp_path_factory.mktemp("labelled"))
+    annotations = world.folder / "r2r"
+    records = json.loads((annotations / "R2R_val_unseen.json").read_bytes())
+    (world.folder / "held_out").mkdir()
+    shutil.copy(annotations / "R2R_val_unseen.json", world.folder / "held_out" / "R2R_test.json")
+    masked = [{k: v for k, v in r.items() if k != "distance"} for r in records]
+    (annotations / "R2R_test.json").write_text(
+        json.dumps([{**record, "path": record["path"][:1]} for record in masked])
+    )
+    return world.folder
+
+
+@pytest.fixture
+def local(labelled, capsys):
+    """Runs the command on that world; gives exit code, output, errors."""
+
+    def run_it(*options, data=labelled):
+        place = ["--env", "r2r", "--split", "test", "--local", "--data", str(data)]
+        code = submit.main([*map(str, options), *place, "--draws", "20"])
+        return code, *capsys.readouterr()
+
+    return run_it
+
+
+def test_a_test_split_can_be_scored_where_its_labels_lie_apart(local, tmp_path, labelled):
+    out = tmp_path / "mine.json"
+
+    code, said, err = local("--agent", "random", "--out", out)
+
+    assert (code, err) == (0, "")
+    assert f"{out}: in order for" in said
+    assert "data set     r2r test, protocol envdrop" in said
+    place = ["--env", "r2r", "--split", "val_unseen", "--data", str(labelled)]
+    assert score.main([str(out), *place, "--draws", "20"]) == 0
+
+
+def test_a_file_that_is_there_is_scored_to_the_same_numbers(local, tmp_path):
+    out = tmp_path / "mine.json"
+    _, first, _ = local("--agent", "random", "--out", out)
+
+    code, again, _ = local("--file", out)
+
+    assert code == 0
+    assert first.endswith(again)
+    assert "SR (%)" in again
+
+
+def test_scoring_locally_needs_no_file_to_be_kept(local, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+    code, said, _ = local("--agent", "stop")
+
+    assert code == 0
+    assert "SPL (%)" in said
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_file_with_an_offence_is_not_scored(local, tmp_path):
+    local("--agent", "stop", "--out", tmp_path / "mine.json")
+    records = json.loads((tmp_path / "mine.json").read_bytes())
+    (tmp_path / "mine.json").write_text(json.dumps(records[1:]))
+
+    code, said, err = local("--file", tmp_path / "mine.json")
+
+    assert (code, said) == (2, "")
+    assert "missing (1)" in err
+
+
+def test_a_world_without_labels_says_so_before_anything_is_played(local, tiny_world, monkeypatch):
+    monkeypatch.setattr(players.Player, "play", None)
+
+    code, _, err = local("--agent", "stop", data=tiny_world.folder)
+
+    assert code == 2
+    assert "R2R_test.json: the labels of r2r 'test' are not here" in err
+
+
+def test_labels_of_another_split_are_refused(local, labelled, tmp_path):
+    shutil.copytree(labelled, tmp_path / "other")
+    shutil.copy(
+        labelled / "r2r" / "R2R_val_seen.json", tmp_path / "other" / "held_out" / "R2R_test.json"
+    )
+
+    code, _, err = local("--agent", "stop", data=tmp_path / "other")
+
+    assert code == 2
+    assert "is not about the instructions of" in err
+
+
+@pytest.mark.parametrize(
+    ("options", "problem"),
+    [
+        (["--agent", "stop", "--env", "r2r"], "name the file to write with --out"),
+        (["--file", "x.json", "--env", "r2r"], "--file goes with --local"),
+        (["--file", "x.json", "--local"], "--file needs --env"),
+        (["--file", "x.json", "--local", "--agent", "stop"], "leave --run, --agent and --out out"),
+        (["--file", "x.json", "--local", "--env", "r2r"], "x.json"),
+    ],
+)
+def test_options_that_do_not_go_together_are_named(tiny_world, capsys, options, problem):
+    assert submit.main([*options, "--split", "test", "--data", str(tiny_world.folder)]) == 2
+
+    assert problem in capsys.readouterr().err
+
+
+def test_nothing_but_this_command_and_the_generator_knows_where_the_labels_lie():
+    sources = [file for top in ("vln", "envs", "agents", "benchmarks") for file in _modules(top)]
+
+    found = {
+        file.relative_to(ROOT).as_posix()
+        for file in sources
+        if any(
+            isinstance(node, ast.Constant) and "held_out" in str(node.value)
+            for node in ast.walk(ast.parse(file.read_text(encoding="utf-8")))
+        )
+    }
+
+    writers = {file for file in found if file.startswith("vln/houses/")}
+    assert len(writers) == 1  # whoever makes a world must put them there
+    assert found - writers == {"benchmarks/submit.py"}
+
+
+def _modules(top):
+    return sorted((ROOT / top).rglob("*.py"))

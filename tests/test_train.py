@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 
 import orjson
 import pytest
@@ -14,7 +15,8 @@ import torch
 
 from agents import train, trainer
 from agents.config import from_json
-from agents.scene import Scene, build_policy
+from agents.evaluation import walk
+from agents.scene import Scene, build_policy, load_policy
 from vln import checkpoint
 from vln.runs import Run
 
@@ -216,3 +218,20 @@ def test_a_seeing_follower_trains_and_knows_its_features(tmp_path, precision):
     width = state["features_dim"] + 4 * 32
     assert tensors["model.decoder.view_query.weight"].shape == (width, 32)
     assert len(state["features"]) == 64
+
+
+def test_an_agent_whose_instructions_are_hidden_never_gets_a_word(tmp_path):
+    folder = tmp_path / "run"
+    assert train.main([*SMALL, "--hide", "instruction", "--out", str(folder)]) == 0
+    policy, scene, config, _ = load_policy(folder)
+    assert (config.hide, policy.hides_instructions) == ("instruction", True)
+    episodes = scene.episodes("val_unseen")
+    changed = [replace(e, instruction=f"{e.instruction} Turn.") for e in episodes]
+    other = replace(episodes, episodes=tuple(changed))
+    assert walk(policy, scene.graph, episodes) == walk(policy, scene.graph, other)
+    tensors, _ = checkpoint.load(folder / LAST)
+    embedding = next(v for k, v in tensors.items() if "embed" in k and not k.startswith("optim"))
+    start = build_policy(config, scene).model.state_dict()
+    name = next(k for k in start if "embed" in k)
+    moved = (embedding != start[name]).any(dim=1)
+    assert moved.sum() <= 2  # the marks of begin and end

@@ -70,7 +70,7 @@ def test_a_mistyped_flag_gets_a_suggestion(capsys, typo, meant):
     ("flags", "parts"),
     [
         (("--encoder", "objectz"), ("unknown encoder 'objectz'", "'objects'?", "none")),
-        (("--env", "r2"), ("unknown data set 'r2'", "r2r")),
+        (("--env", "r2"), ("unknown data set or world 'r2'", "r2r")),
         (("--agent", "followr"), ("unknown agent 'followr'", "'follower'?")),
         (("--recipe", "demoo"), ("unknown recipe 'demoo'", "'demo'?")),
         (("--device", "gpu7"), ("no device 'gpu7'", "expected cpu, cuda")),

@@ -73,3 +73,7 @@ class BadConfig(VlnError, ValueError):
 
 class CheckpointMismatch(VlnError, ValueError):
     """Raised when saved weights or a saved run do not fit what is asked of them."""
+
+
+class CannotWrite(VlnError, OSError):
+    """Raised when what was made finds no room on the disk, or may not be written there."""

@@ -43,6 +43,7 @@ class FollowerPolicy:
         vocabulary: Of the instructions.
         features: What the eyes see; None for a blind agent.
         max_length: Words per instruction, `<BOS>` and `<EOS>` included.
+        hides_instructions: Reads every instruction as an empty one.
         seed: Of sampled actions and of dropout masks.
         device: Where the networks live.
         dtype: Of the matrix products on a CPU.
@@ -55,6 +56,7 @@ class FollowerPolicy:
         vocabulary: Vocabulary,
         features: FeatureTable | None,
         max_length: int = 80,
+        hides_instructions: bool = False,
         seed: int = 0,
         device: str = "cpu",
         dtype: torch.dtype = torch.float32,
@@ -62,6 +64,7 @@ class FollowerPolicy:
         self.model = model
         self.vocabulary = vocabulary
         self.max_length = max_length
+        self.hides_instructions = hides_instructions
         self.dropout = Dropout(seed)
         self.sampler = np.random.default_rng(seed)
         self.feedback: npt.NDArray[np.int64] | Feedback = "argmax"
@@ -80,7 +83,10 @@ class FollowerPolicy:
     def begin(self, turn: Turn) -> None:
         """Encodes the instructions of a new batch."""
         self.dropout.enabled = self.model.training
-        words, lengths = self._read(turn.observation["instruction"])
+        instructions = turn.observation["instruction"]
+        if self.hides_instructions:
+            instructions = np.zeros_like(instructions)
+        words, lengths = self._read(instructions)
         encoded = self.model.encoder(
             torch.from_numpy(words).to(self._device),
             pack(lengths, words.shape[1], device=self._device),

@@ -28,8 +28,9 @@ def load_episodes(dataset: str, split: str, *, data: Path, graph: NavGraph) -> E
     Args:
         dataset: A name in `DATASETS`.
         split: `train`, `val_seen`, `val_unseen`, `test`; `dev` (episodes of training houses held
-            out for choosing checkpoints) and `train_fit` (train without them); or the path of an
-            annotation file, recognised by a slash. `name@5000` keeps a fixed random 5,000 episodes.
+            out for choosing checkpoints) and `train_fit` (train without them); any other name
+            that the data folder has a file for; or the path of an annotation file, recognised by
+            a slash. `name@5000` keeps a fixed random 5,000 episodes.
         data: The data root.
         graph: The navigation graph the episodes live in.
 

@@ -1,7 +1,8 @@
 """Room-to-Room's annotation files, checked against the graph.
 
 One JSON list per split, a record per path: {scan, path_id, path, heading, instructions, distance}.
-Every instruction is an episode of its own; their number per path is not assumed.
+Every instruction is an episode of its own; their number per path is not assumed. A record may hold
+more than that.
 """
 
 from __future__ import annotations
@@ -45,7 +46,8 @@ def load(data: Path, split: str, graph: NavGraph) -> EpisodeSet:
 
     Args:
         data: The data root; annotations are r2r/R2R_<split>.json in it.
-        split: One of `SPLITS`, or the path of a file in the same format (it contains a slash).
+        split: One of `SPLITS`, any other name that has a file, or the path of a file in the same
+            format (it contains a slash).
         graph: The navigation graph the paths must follow.
 
     Raises:
@@ -57,18 +59,28 @@ def load(data: Path, split: str, graph: NavGraph) -> EpisodeSet:
     if "/" in split:
         return _read(Path(split).expanduser(), split=split, graph=graph)
     if split in FILES:
-        return _read(_file_of(data, split), split=split, graph=graph)
+        return _read(file_of(data, split), split=split, graph=graph)
     if split not in SPLITS:
-        raise UnknownName.of("split", split, SPLITS)
-    train = _read(_file_of(data, "train"), split=split, graph=graph)
-    seen = _read(_file_of(data, "val_seen"), split="val_seen", graph=graph)
+        found = _found(data)
+        if split not in found:
+            raise UnknownName.of("split", split, {*SPLITS, *found})
+        return _read(file_of(data, split), split=split, graph=graph)
+    train = _read(file_of(data, "train"), split=split, graph=graph)
+    seen = _read(file_of(data, "val_seen"), split="val_seen", graph=graph)
     held_out = dev_scans(train, seen={episode.start.scan for episode in seen})
     wanted = split == "dev"
     kept = tuple(e for e in train if (e.start.scan in held_out) is wanted)
     return replace(train, episodes=kept)
 
 
-def _file_of(data: Path, split: str) -> Path:
+def _found(data: Path) -> list[str]:
+    """Gives the splits that have a file, whatever their names."""
+    files = sorted((data / "r2r").glob("R2R_*.json"))
+    return [file.stem.removeprefix("R2R_") for file in files]
+
+
+def file_of(data: Path, split: str) -> Path:
+    """Gives where a split's annotations are in a data folder."""
     return data / "r2r" / f"R2R_{split}.json"
 
 

@@ -4,54 +4,46 @@ A view's features are an area-weighted multi-hot over object names: the square r
 the view that boxes of that name cover, scaled so that views with objects have a root mean square
 norm of `NORM`, about that of CLIP's features: much smaller ones drown beside the angle features,
 which count 32 times. Names count if they are seen in at least three training scans, so that none
-describes one house. `objects_shuffled` gives each viewpoint the objects of another one of its scan;
-`random` gives each viewpoint one fixed random vector, the same in all views.
+describes one house. `object_words` has a column for every word of a name as well, so that a "green
+bed" that no training scan holds is still green and a bed. `objects_shuffled` gives each viewpoint
+the objects of another one of its scan; `random` gives each viewpoint one fixed random vector, the
+same in all views.
 """
 
 from __future__ import annotations
 
 import hashlib
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
-from vln.data.episodes import load_episodes
 from vln.data.objects import ObjectViews, load_objects
+from vln.encoders import object_fit
 from vln.encoders.base import World
+from vln.encoders.object_fit import NORM, OBJECT_WORDS, OBJECTS, Rule
 from vln.features import store
 from vln.features.source import FeatureTable
 from vln.geometry import NUM_VIEWS
 from vln.graph import NavGraph
 from vln.runs import generator
 
-MIN_SCANS = 3
 RANDOM_DIM = 256
-NORM = 10.0
-"""Root mean square norm of a view's features; CLIP's pooled features have about this one."""
-RULE = "sqrt-area/3-scans/norm-10"
-"""Changes whenever the rule above does, so that old features are not taken for new ones."""
 
 
 def object_features(world: World) -> FeatureTable:
     """Gives the objects seen in every view, (V, 36, D) float16; stored, so made only once.
 
     Raises:
-        MissingData: No REVERIE boxes or no training annotations.
+        MissingData: No REVERIE boxes, or neither a fit nor training annotations.
         CorruptData: One of them is damaged.
     """
-    seen = load_objects(world.data, world.graph)
-    names = training_names(seen, world)
-    digest = hashlib.sha256("\n".join((RULE, world.graph.world, *names)).encode())
-    for part in (seen.panorama, seen.view, seen.name, seen.area):
-        digest.update(np.ascontiguousarray(part).tobytes())
-    fingerprint = digest.hexdigest()
-    found = store.find(world.graph, encoder="objects", fingerprint=fingerprint, cache=world.cache)
-    if found is not None:
-        return found
-    values = _multi_hot(seen, names, len(world.graph.viewpoints))
-    return store.write(
-        values, world.graph, encoder="objects", fingerprint=fingerprint, cache=world.cache
-    )
+    return _features(world, OBJECTS)
+
+
+def object_word_features(world: World) -> FeatureTable:
+    """Gives the words of the objects seen in every view; as `object_features` otherwise."""
+    return _features(world, OBJECT_WORDS)
 
 
 def shuffled_object_features(world: World) -> FeatureTable:
@@ -85,29 +77,54 @@ def random_features(world: World) -> FeatureTable:
     )
 
 
-def training_names(seen: ObjectViews, world: World) -> tuple[str, ...]:
-    """Gives the object names that at least three training scans show, in alphabetical order."""
-    train = load_episodes("r2r", "train", data=world.data, graph=world.graph)
-    scans = np.array(sorted({world.graph.scans.index(e.start.scan) for e in train}))
-    scan = world.graph.scan_index[seen.panorama]
-    inside = np.isin(scan, scans)
-    pairs = np.unique(np.stack([seen.name[inside], scan[inside]]), axis=1)
-    spread = np.bincount(pairs[0], minlength=len(seen.names))
-    return tuple(name for name, count in zip(seen.names, spread, strict=True) if count >= MIN_SCANS)
+def write_fit(world: World) -> Path:
+    """Writes what the object encoders learn from the world's training scans into its folder.
+
+    Another world that holds the same file has features that agents of this one understand.
+
+    Returns:
+        reverie/object_fit.json.
+
+    Raises:
+        MissingData: No REVERIE boxes or no training annotations.
+        CorruptData: One of them is damaged.
+    """
+    return object_fit.write_fit(world, load_objects(world.data, world.graph))
 
 
-def _multi_hot(
-    seen: ObjectViews, names: tuple[str, ...], num_viewpoints: int
-) -> npt.NDArray[np.float16]:
-    column_of = {name: i for i, name in enumerate(names)}
-    column = np.array([column_of.get(name, -1) for name in seen.names])[seen.name]
-    kept = column >= 0
-    values = np.zeros((num_viewpoints, NUM_VIEWS, len(names)), dtype=np.float32)
-    np.add.at(values, (seen.panorama[kept], seen.view[kept], column[kept]), seen.area[kept])
-    np.sqrt(values, out=values)
-    norms = np.einsum("pvd,pvd->pv", values, values)
-    values *= NORM / np.sqrt(norms[norms > 0].mean())
-    return values.astype(np.float16)
+def _features(world: World, rule: Rule) -> FeatureTable:
+    seen = load_objects(world.data, world.graph)
+    fit = object_fit.fit_of(world, seen, rule)
+    fingerprint, source = fit.fingerprint(rule), _digest(seen)
+    found = store.find(
+        world.graph,
+        encoder=rule.encoder,
+        fingerprint=fingerprint,
+        source=source,
+        cache=world.cache,
+    )
+    if found is not None:
+        return found
+    cells, shown = object_fit.root_areas(seen, fit.columns, rule)
+    shape = (len(world.graph.viewpoints), NUM_VIEWS, len(fit.columns))
+    values = np.zeros(shape, dtype=np.float16)
+    values.reshape(-1, shape[2])[cells] = shown * fit.scale
+    return store.write(
+        values,
+        world.graph,
+        encoder=rule.encoder,
+        fingerprint=fingerprint,
+        source=source,
+        cache=world.cache,
+    )
+
+
+def _digest(seen: ObjectViews) -> str:
+    """Gives the identity of all boxes, hex."""
+    digest = hashlib.sha256("\n".join(seen.names).encode())
+    for part in (seen.panorama, seen.view, seen.name, seen.area):
+        digest.update(np.ascontiguousarray(part).tobytes())
+    return digest.hexdigest()
 
 
 def _permuted_within_scans(graph: NavGraph) -> npt.NDArray[np.int64]:

@@ -1,7 +1,9 @@
 """The feature store: one memory-mapped array per world and encoder, shared by every process.
 
 `$VLN_CACHE/features/<world>/<encoder>-<fingerprint>/` holds `values.npy` (V, 36, D) in panorama
-order and `index.json`; the index is written last, so a folder with one is whole.
+order and `index.json`; the index is written last, so a folder with one is whole. What was encoded
+may change while the graph, the encoder and so the fingerprint stay: then the identity of it, the
+source, stands at the end of the folder's name.
 """
 
 from __future__ import annotations
@@ -39,6 +41,7 @@ def write(
     *,
     encoder: str,
     fingerprint: str,
+    source: str = "",
     cache: Path | None = None,
 ) -> FeatureTable:
     """Stores the features of a whole world and gives them back, memory-mapped.
@@ -48,12 +51,14 @@ def write(
         graph: The world.
         encoder: Name of what made them.
         fingerprint: Identity of what made them, hex.
+        source: Identity of what they were made from, hex.
         cache: Root of the store; the user's cache where None.
 
     Raises:
         CorruptData: Wrong shape or type, or not finite.
     """
-    folder = folder_of(graph, cache=cache) / f"{encoder}-{fingerprint[:SHORT]}"
+    name = f"{encoder}-{fingerprint[:SHORT]}{_ending(source)}"
+    folder = folder_of(graph, cache=cache) / name
     expected = (len(graph.viewpoints), NUM_VIEWS)
     if values.ndim != 3 or values.shape[:2] != expected or values.dtype not in DTYPES:
         raise CorruptData.of(
@@ -72,6 +77,7 @@ def write(
     index = {
         "encoder": encoder,
         "fingerprint": fingerprint,
+        "source": source,
         "world": graph.world,
         "viewpoints": len(graph.viewpoints),
         "dim": values.shape[2],
@@ -83,7 +89,12 @@ def write(
 
 
 def find(
-    graph: NavGraph, *, encoder: str, fingerprint: str = "", cache: Path | None = None
+    graph: NavGraph,
+    *,
+    encoder: str,
+    fingerprint: str = "",
+    source: str = "",
+    cache: Path | None = None,
 ) -> FeatureTable | None:
     """Gives stored features of an encoder, or None where there are none.
 
@@ -91,19 +102,24 @@ def find(
         graph: The world.
         encoder: Name.
         fingerprint: Its beginning or whole; empty takes the only one there is.
+        source: What they must be made from; empty takes any.
         cache: Root of the store; the user's cache where None.
 
     Raises:
         CorruptData: A store that cannot be used, or several that fit.
     """
     root = folder_of(graph, cache=cache)
-    fits = sorted(root.glob(f"{encoder}-{fingerprint[:SHORT]}*/index.json"))
+    fits = sorted(root.glob(f"{encoder}-{fingerprint[:SHORT]}*{_ending(source)}/index.json"))
     if len(fits) > 1:
         names = [file.parent.name for file in fits]
         raise CorruptData.of(
             root, "", f"several features fit {encoder!r}: {names}", "Remove all but one."
         )
     return read(fits[0].parent, graph) if fits else None
+
+
+def _ending(source: str) -> str:
+    return f"-{source[:SHORT]}" if source else ""
 
 
 def read(folder: Path, graph: NavGraph) -> FeatureTable:

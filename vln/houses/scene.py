@@ -30,6 +30,8 @@ VERSION: Final = 1
 
 _REMEDY = "Undo the edit, or generate the home again with `python -m vln.houses make`."
 _FAR = 1000.0
+_LEAST_SIDE = 0.8
+_SLACK = 0.02
 
 Point = tuple[float, float]
 Box = tuple[float, float, float, float]
@@ -184,8 +186,9 @@ def load_home(file: Path) -> Home:
 
     Raises:
         MissingData: The file cannot be read.
-        CorruptData: It is no scene, or one that cannot be: a name that is not in the catalogue,
-            a number that is not finite, a room without floor, an object in a room that is not.
+        CorruptData: It is no scene, or one that cannot be: a name that is not in the catalogue, a
+            number that is not finite, a room without floor or on another one's, a door in no wall,
+            stairs that lead nowhere, an object outside its room.
     """
     remedy = "Generate the world with `python -m vln.houses make`."
     return from_json(read_bytes(file, remedy=remedy), file=file)
@@ -202,7 +205,8 @@ def from_json(content: bytes, *, file: Path) -> Home:
         CorruptData: As `load_home`.
     """
     values = parse_json(content, file=file)
-    if not isinstance(values, dict) or values.pop("version", None) != VERSION:
+    version = values.pop("version", None) if isinstance(values, dict) else None
+    if type(version) is not int or version != VERSION:
         raise CorruptData.of(file, "", f"expected a scene of version {VERSION}", _REMEDY)
     home: Home = _read(Home, values, where="", file=file)
     for where, problem in _problems(home):
@@ -243,37 +247,86 @@ def _read_object(kind: Any, value: object, *, where: str, file: Path) -> Any:  #
 def _problems(home: Home) -> list[tuple[str, str]]:
     """Gives what cannot be, as (where, what)."""
     found = [] if home.rooms else [("rooms", "a home needs one room at least")]
+    if not home.scan or not home.style:
+        found.append(("scan", f"scan {home.scan!r}, style {home.style!r}: expected two names"))
     found += [(f"rooms[{i}]", p) for i, room in enumerate(home.rooms) if (p := _room(room))]
-    for i, opening in enumerate(home.openings):
-        if problem := _opening(opening, home):
-            found.append((f"openings[{i}]", problem))
-    for i, stairs in enumerate(home.stairs):
-        if not _is_box(stairs.box) or not all(0 <= r < len(home.rooms) for r in stairs.rooms):
-            found.append((f"stairs[{i}]", "no area, or a room that is not"))
-    found += [(f"items[{i}]", p) for i, item in enumerate(home.items) if (p := _item(item, home))]
+    found += _overlaps(home.rooms)
+    problems = {
+        "openings": [_opening(opening, home) for opening in home.openings],
+        "stairs": [_flight(stairs, home) for stairs in home.stairs],
+        "items": [_item(item, home) for item in home.items],
+    }
+    found += [(f"{k}[{i}]", p) for k, all_of in problems.items() for i, p in enumerate(all_of) if p]
+    light = home.daylight
+    if not (0 <= light.strength <= 1 and 0 <= light.warmth <= 1):
+        found.append(("daylight", f"{light.strength}, {light.warmth}: expected 0 to 1"))
     return found
 
 
 def _room(room: Room) -> str | None:
     if room.kind not in ROOM_KINDS:
         return f"kind {room.kind!r} is none of {', '.join(ROOM_KINDS)}"
-    if not _is_box(room.box):
-        return f"box {room.box} encloses no floor"
+    x0, y0, x1, y1 = room.box
+    if min(x1 - x0, y1 - y0) < _LEAST_SIDE:
+        return f"box {room.box} encloses no floor to stand on"
     if room.floor.material not in FLOORS or room.wall.material not in WALLS:
         return f"no such finish: floor {room.floor.material!r}, wall {room.wall.material!r}"
+    if not all(0 <= level <= 255 for level in (*room.floor.colour, *room.wall.colour)):
+        return f"colours {room.floor.colour}, {room.wall.colour}: expected 0 to 255"
     return None if 0 <= room.storey < 4 else f"storey {room.storey}, expected 0 to 3"
+
+
+def _overlaps(rooms: tuple[Room, ...]) -> list[tuple[str, str]]:
+    """Gives the rooms that share floor with an earlier one."""
+    return [
+        (f"rooms[{j}]", f"shares floor with rooms[{i}]")
+        for j, one in enumerate(rooms)
+        for i, other in enumerate(rooms[:j])
+        if one.storey == other.storey
+        and max(one.box[0], other.box[0]) < min(one.box[2], other.box[2]) - _SLACK
+        and max(one.box[1], other.box[1]) < min(one.box[3], other.box[3]) - _SLACK
+    ]
 
 
 def _opening(opening: Opening, home: Home) -> str | None:
     if opening.kind not in ("door", "arch", "window"):
         return f"kind {opening.kind!r}, expected door, arch or window"
-    lowest = (0, -1 if opening.kind == "window" else 0)
-    if not all(low <= r < len(home.rooms) for low, r in zip(lowest, opening.rooms, strict=True)):
-        return f"rooms {opening.rooms}, and there are {len(home.rooms)}"
+    one, two = opening.rooms
+    count, is_window = len(home.rooms), opening.kind == "window"
+    if not 0 <= one < count or (two != -1 if is_window else not 0 <= two < count) or one == two:
+        return f"rooms {opening.rooms}, and there are {count}"
     spans = [abs(a - b) for a, b in zip(opening.start, opening.end, strict=True)]
     if min(spans) > 1e-6 or max(spans) < 0.2 or not 0 <= opening.bottom < opening.top <= CEILING:
         return "is no upright, axis-aligned hole"
+    for index in opening.rooms[: 1 if is_window else 2]:
+        if home.rooms[index].storey != opening.storey:
+            return f"is on storey {opening.storey}, rooms[{index}] is not"
+        if not _is_in_wall(opening, home.rooms[index].box):
+            return f"is in no wall of rooms[{index}]"
     return None
+
+
+def _is_in_wall(opening: Opening, box: Box) -> bool:
+    """Whether an opening lies on the centre line of one of a room's walls."""
+    across = 0 if opening.start[0] == opening.end[0] else 1
+    along = 1 - across
+    at, half = opening.start[across], WALL / 2
+    low, high = sorted((opening.start[along], opening.end[along]))
+    on_line = min(abs(at - (box[across] - half)), abs(at - (box[across + 2] + half))) < _SLACK
+    return on_line and box[along] - _SLACK <= low and high <= box[along + 2] + _SLACK
+
+
+def _flight(stairs: Stairs, home: Home) -> str | None:
+    if not all(0 <= r < len(home.rooms) for r in stairs.rooms) or not _is_box(stairs.box):
+        return f"no area, or rooms {stairs.rooms}, and there are {len(home.rooms)}"
+    lower, upper = (home.rooms[r] for r in stairs.rooms)
+    if (lower.storey, upper.storey) != (stairs.storey, stairs.storey + 1):
+        return f"leads from storey {lower.storey} to {upper.storey}, expected one up"
+    turns = stairs.heading / (math.pi / 2)
+    if abs(turns - round(turns)) > 1e-3:
+        return f"heading {stairs.heading}, expected 0, pi/2, pi or 3 pi/2"
+    inside = all(_holds(room.box, stairs.box) for room in (lower, upper))
+    return None if inside else f"box {stairs.box} is not inside both its rooms"
 
 
 def _item(item: Item, home: Home) -> str | None:
@@ -285,10 +338,22 @@ def _item(item: Item, home: Home) -> str | None:
         return f"room {item.room}, and there are {len(home.rooms)}"
     if min(item.size) <= 0:
         return f"size {item.size}, expected metres above 0"
-    x0, y0, x1, y1 = home.rooms[item.room].box
-    x, y, _ = item.position
-    return None if x0 <= x <= x1 and y0 <= y <= y1 else "stands outside its room"
+    room = home.rooms[item.room]
+    (x, y, z), (across, deep, high) = item.position, item.size
+    sin, cos = abs(math.sin(item.heading)), abs(math.cos(item.heading))
+    a, d = (across * cos + deep * sin) / 2, (across * sin + deep * cos) / 2
+    if not _holds(room.box, (x - a, y - d, x + a, y + d)):
+        return "stands outside its room, or is larger than it"
+    if z < room.level - _SLACK or z + high > room.level + CEILING + _SLACK:
+        return f"reaches from {z} to {z + high} m, through its room's floor or ceiling"
+    return None
+
+
+def _holds(box: Box, inner: Box) -> bool:
+    """Whether a box holds another one, give or take two centimetres."""
+    lows = all(a - _SLACK <= b for a, b in zip(box[:2], inner[:2], strict=True))
+    return lows and all(a + _SLACK >= b for a, b in zip(box[2:], inner[2:], strict=True))
 
 
 def _is_box(box: Box) -> bool:
-    return box[0] < box[2] and box[1] < box[3] and all(map(math.isfinite, box))
+    return box[0] < box[2] and box[1] < box[3]

@@ -15,8 +15,8 @@ import numpy.typing as npt
 from vln import geometry
 from vln.errors import BadConfig
 from vln.panorama.pinhole import Camera, camera_axes
-from vln.viz.canvas import PAPER, Canvas, Image, spread
-from vln.viz.maps import CANDIDATE
+from vln.viz.canvas import PAPER, Canvas, Colour, Image, spread
+from vln.viz.maps import CANDIDATE, WALKED_LAST
 
 Floats = npt.NDArray[np.float64]
 Flags = npt.NDArray[np.bool_]
@@ -37,6 +37,7 @@ def draw_view(
     elevation: float,
     candidates: Floats,
     distances: Floats,
+    taken: int | None = None,
 ) -> Image:
     """Gives a view with orange numbers where one can go, as actions 1, 2, ...
 
@@ -52,6 +53,7 @@ def draw_view(
         candidates: (n, 2) radians, heading and elevation of what can be reached, in the order of
             the actions.
         distances: (n,) metres to them.
+        taken: The one that was chosen, an index into `candidates`; it is blue.
 
     Returns:
         (H, W, 3) uint8, RGB.
@@ -61,16 +63,18 @@ def draw_view(
     radius = np.where(is_visible, np.clip(26 / np.sqrt(np.maximum(distances, 0.1)), 11, 20), 9.5)
     labels = _spread(at, is_visible, radius, camera)
     far_first = np.argsort(radius, kind="stable").tolist()
+    ink = [WALKED_LAST if number == taken else CANDIDATE for number in range(len(radius))]
     for number in far_first:
         if is_visible[number]:
             ends = sheet.place(np.stack([at[number], labels[number]]))
-            sheet.lines(ends[None], CANDIDATE, width=1.6)
+            sheet.lines(ends[None], ink[number], width=1.6)
         else:
             outwards = at[number] - (camera.width / 2, camera.height / 2)
-            _draw_tip(sheet, labels[number], outwards=outwards, radius=radius[number])
+            place, size = labels[number], float(radius[number])
+            _draw_tip(sheet, place, ink[number], outwards=outwards, radius=size)
     for number in far_first:
         size = float(radius[number])
-        sheet.disc(sheet.place(labels[number]), CANDIDATE, radius=size, rim=PAPER)
+        sheet.disc(sheet.place(labels[number]), ink[number], radius=size, rim=PAPER)
         sheet.text(str(number + 1), labels[number].tolist(), PAPER, height=size * 1.05)
     return sheet.finished()
 
@@ -171,9 +175,11 @@ def _line(words: list[str], *, at: list[float], width: int, height: int, capital
     return sheet.finished()
 
 
-def _draw_tip(sheet: Canvas, label: Floats, *, outwards: Floats, radius: float) -> None:
+def _draw_tip(
+    sheet: Canvas, label: Floats, ink: Colour, *, outwards: Floats, radius: float
+) -> None:
     """Draws the tip that makes a pointer of a disc."""
     ahead = outwards / np.linalg.norm(outwards)
     aside = ahead[::-1] * (1.0, -1.0)
     flanks = np.outer([0.95, -0.95], aside) * radius + ahead * radius * 0.5
-    sheet.polygon(sheet.place(label + np.vstack([ahead * (radius + 8), flanks])), CANDIDATE)
+    sheet.polygon(sheet.place(label + np.vstack([ahead * (radius + 8), flanks])), ink)

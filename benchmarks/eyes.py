@@ -1,0 +1,266 @@
+"""Whether a world needs eyes and rewards reading: `python -m benchmarks.eyes --env houses`.
+
+Plays the scripted agents that know objects, words or nothing, and the trained runs given, lets a
+classifier guess goals, and writes `eyes.md` and `eyes.json`. Runs that see and read the same count
+as seeds of one row.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, Literal
+
+import orjson
+import tyro
+
+from agents.scripted import SCRIPTED
+from benchmarks import tables
+from benchmarks.conditions import Condition, group, interval
+from benchmarks.evaluate import evaluate
+from benchmarks.guess import Guess, goal_guess
+from benchmarks.players import Choice, Player, open_player
+from benchmarks.protocols import Scored
+from benchmarks.score import load_split
+from vln import worlds
+from vln.data.objects import load_objects
+from vln.errors import BadConfig
+from vln.metrics.intervals import Interval, resample
+from vln.metrics.paths import METRICS
+from vln.runs import atomic, entry_point, generator, say
+
+SEEN: Final = "val_seen"
+UNSEEN: Final = "val_unseen"
+PARTS: Final = ("val_unseen_home", "val_unseen_style", "val_unseen_pair")
+"""Splits by what is new, where a world has them."""
+SCRIPTS: Final = ("reader", "reader_blind", "random", "straight")
+CHANCY: Final = ("reader_blind", "random")
+"""Agents that a seed changes."""
+BOUNDS: Final[dict[str, tuple[Literal["at least", "at most"], float]]] = {
+    "reader": ("at least", 95.0),
+    "reader_blind": ("at most", 45.0),
+    "random": ("at most", 18.0),
+    "straight": ("at most", 18.0),
+    "follower, object_words": ("at least", 85.0),
+    "follower, none": ("at most", 50.0),
+}
+"""Success rates, in percent on val_unseen, of a world that needs eyes and rewards reading."""
+GUESS_BOUND: Final = 3.0
+"""Points above chance that the goal classifier may reach."""
+_SR: Final = [metric.label for metric in METRICS].index("SR")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config:
+    """Measures whether a world needs eyes and rewards reading."""
+
+    env: str = "houses-bench-v1"
+    """The world."""
+    run: tuple[Path, ...] = ()
+    """Folders of trained runs."""
+    seeds: int = 5
+    """Runs of the agents that chance moves."""
+    out: Path = Path("runs/eyes")
+    """Folder for eyes.md and eyes.json."""
+    data: Path | None = None
+    """The world's folder; the cache's where absent."""
+    draws: int = 2000
+    """Bootstrap samples behind the intervals."""
+    checkpoint: Literal["best", "last"] = "best"
+    """Which weights of the runs."""
+    device: str = "cpu"
+    """Where trained networks live."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """One kind of agent.
+
+    Attributes:
+        name: Who it is.
+        runs: How many seeds were averaged.
+        success: Success rate in percent by split.
+    """
+
+    name: str
+    runs: int
+    success: dict[str, Interval]
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs the command line."""
+    config = tyro.cli(Config, args=arguments, prog="python -m benchmarks.eyes")
+    return entry_point(lambda: _run(config))
+
+
+def _run(config: Config) -> int:
+    if config.seeds < 1:
+        raise BadConfig(f"--seeds {config.seeds}: ask for one run or more of every agent.")
+    worlds.locate(config.env, config.data)
+    splits = _splits(config)
+    rows = [measure(players, splits, config) for players in _choices(config)]
+    guess = _guess(config)
+    document = as_document(rows, guess, splits=splits, env=config.env, draws=config.draws)
+    about = as_object(rows, guess, env=config.env)
+    with atomic(config.out / "eyes.json") as stream:
+        stream.write(orjson.dumps(about, option=orjson.OPT_INDENT_2))
+    with atomic(config.out / "eyes.md", "w") as stream:
+        stream.write(document)
+    say(document)
+    return 0
+
+
+def _splits(config: Config) -> list[str]:
+    folder = worlds.find(config.env, config.data).data / "r2r"
+    parts = [name for name in PARTS if (folder / f"R2R_{name}.json").is_file()]
+    return [SEEN, UNSEEN, *parts]
+
+
+def _choices(config: Config) -> list[list[Choice]]:
+    """Gives, per row, one choice per seed, with the split still to be set."""
+    common: dict[str, Any] = {"split": UNSEEN, "env": config.env, "data": config.data}
+    found = [
+        [
+            Choice(agent=name, seed=seed, **common)
+            for seed in range(config.seeds if name in CHANCY else 1)
+        ]
+        for name in SCRIPTS
+        if name in SCRIPTED
+    ]
+    trained: dict[str, list[Choice]] = {}
+    for run in config.run:
+        choice = Choice(run=run, checkpoint=config.checkpoint, device=config.device, **common)
+        trained.setdefault(name_of(open_player(choice)), []).append(choice)
+    return [*found, *trained.values()]
+
+
+def name_of(player: Player) -> str:
+    """Gives what a row calls a player: the agent, what it sees, what is hidden from it."""
+    about = player.about
+    parts = [str(about["agent"]), str(about.get("encoder", ""))]
+    hidden = str(about.get("hide", "nothing"))
+    parts.append("" if hidden == "nothing" else f"{hidden} hidden")
+    return ", ".join(part for part in parts if part)
+
+
+def measure(choices: Sequence[Choice], splits: Sequence[str], config: Config) -> Row:
+    """Gives the success rates of one kind of agent on every split."""
+    success: dict[str, Interval] = {}
+    name = ""
+    for split in splits:
+        players = [open_player(_on(choice, split)) for choice in choices]
+        name = name_of(players[0])
+        scored = [evaluate(player) for player in players]
+        success[split] = _success(scored, name=name, draws=config.draws)
+    return Row(name, len(choices), success)
+
+
+def _on(choice: Choice, split: str) -> Choice:
+    return Choice(**{**vars(choice), "split": split})
+
+
+def _success(scored: list[Scored], *, name: str, draws: int) -> Interval:
+    condition: Condition = group(scored, names=[name] * len(scored))[0]
+    weights = resample(
+        condition.runs[0].hierarchy(), draws=draws, generator=generator(0, "bootstrap")
+    )
+    whole = interval(condition, weights=weights)
+    one = slice(_SR, _SR + 1)
+    return Interval(whole.estimate[one], whole.low[one], whole.high[one])
+
+
+def _guess(config: Config) -> Guess:
+    graph, train = load_split(config.env, "train", data=config.data)
+    _, test = load_split(config.env, UNSEEN, data=config.data)
+    objects = load_objects(worlds.find(config.env, config.data).data, graph)
+    return goal_guess(graph, objects, train=train, test=test)
+
+
+def verdict(row: Row) -> str:
+    """Gives what is asked of a row on val_unseen and whether it holds; nothing if nothing is."""
+    if row.name not in BOUNDS:
+        return ""
+    side, bound = BOUNDS[row.name]
+    value = float(row.success[UNSEEN].estimate[0])
+    holds = value >= bound if side == "at least" else value <= bound
+    return f"{side} {bound:.0f}: {'yes' if holds else 'NO'}"
+
+
+def as_object(rows: Sequence[Row], guess: Guess, *, env: str) -> dict[str, Any]:
+    """Gives the table for programs."""
+    return {
+        "env": env,
+        "rows": [
+            {
+                "name": row.name,
+                "runs": row.runs,
+                "asked": verdict(row),
+                "success": {
+                    split: {
+                        "mean": float(value.estimate[0]),
+                        "low": float(value.low[0]),
+                        "high": float(value.high[0]),
+                    }
+                    for split, value in row.success.items()
+                },
+                "seen_unseen_gap": _gap(row),
+            }
+            for row in rows
+        ],
+        "goal_classifier": {
+            "accuracy": guess.accuracy,
+            "chance": guess.chance,
+            "standard_error": guess.error,
+            "forks": guess.forks,
+            "trained_on": guess.trained_on,
+        },
+    }
+
+
+def as_document(
+    rows: Sequence[Row], guess: Guess, *, splits: Sequence[str], env: str, draws: int
+) -> str:
+    """Gives the Markdown document."""
+    header = ("SR in %", "runs", f"asked on {UNSEEN}", *splits, "seen - unseen")
+    body = [
+        (
+            row.name,
+            str(row.runs),
+            verdict(row),
+            *(_cell(row.success[split]) for split in splits),
+            f"{_gap(row):+.1f}",
+        )
+        for row in rows
+    ]
+    above = 100 * (guess.accuracy - guess.chance)
+    return f"""# Does {env} need eyes, and does reading pay?
+
+Written by `python -m benchmarks.eyes --env {env}`. Success: stopped less than 3 m from the goal.
+In brackets: 95 % intervals from {draws:,} bootstrap samples of homes, then of paths within them.
+
+{tables.as_markdown(tables.Table(header, body))}
+
+reader: told the objects in sight by name, direction, distance and size, never the goal.
+reader_blind: the same words, turns, doors, stairs and the graph, no object; of the ways its words
+leave open it takes one that leads on from the start, at random.
+
+Goal classifier: a conditional logit on what is seen of the ways at the last fork, without the
+instruction, trained on {guess.trained_on:,} forks of training homes. On {guess.forks:,} forks of
+{UNSEEN} it finds {100 * guess.accuracy:.1f} %; drawing at random finds {100 * guess.chance:.1f} %:
+{above:+.1f} points, standard error {100 * guess.error:.1f}; at most {GUESS_BOUND:.0f} are allowed:
+{"yes" if above <= GUESS_BOUND else "NO"}.
+"""
+
+
+def _gap(row: Row) -> float:
+    return float(row.success[SEEN].estimate[0] - row.success[UNSEEN].estimate[0])
+
+
+def _cell(value: Interval) -> str:
+    return f"{value.estimate[0]:.1f} [{value.low[0]:.1f}, {value.high[0]:.1f}]"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

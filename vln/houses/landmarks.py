@@ -1,0 +1,144 @@
+"""Which objects tell a way from the others, and which mark where to stop.
+
+An object singles a way out where it lies in that way's direction, its name means no other object
+in sight, and the way's view shows clearly more of that name than the view of any other way: then
+eyes that see objects per view can decide, and words without eyes cannot.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+from vln import geometry
+from vln.houses.clauses import SIDES, Clause
+from vln.houses.reading import NOTICED, REACHED
+from vln.houses.surroundings import Place
+
+Floats = npt.NDArray[np.float64]
+Flags = npt.NDArray[np.bool_]
+
+MIN_PIXELS: Final = 120.0
+"""Pixels at 224 px a view that a named object covers at least, seen from where it is named."""
+MIN_PIXELS_STOP: Final = 400.0
+MAX_ASIDE: Final = np.radians(25.0)
+"""Most that a landmark lies beside the way it stands for."""
+MIN_ASIDE_LEAD: Final = np.radians(10.0)
+"""Least that it lies farther beside any other way."""
+NEARER: Final = 1.6
+"""Times farther away that another object of the same name must be."""
+MIN_SHARE: Final = 0.003
+"""Least share of the way's view that its box covers."""
+DOMINANCE: Final = 2.0
+"""Times that the name covers more of the way's view than of any other way's."""
+TURN_ASIDE: Final = np.radians(50.0)
+"""Most that a way lies beside straight left, right, ahead or back to be called that."""
+TURN_LEAD: Final = np.radians(20.0)
+"""Least that it does so less than any other way."""
+TURN_NEAR: Final = 1.5
+"""Metres from an object at which one turns "at" it."""
+
+
+@dataclass(frozen=True, eq=False)
+class Landmarks:
+    """The objects in sight of one place as landmarks; the last axis is (with colour, without).
+
+    Attributes:
+        place: The place.
+    """
+
+    place: Place
+
+    @cached_property
+    def same_name(self) -> npt.NDArray[np.bool_]:
+        """(2, n, n) whether two objects share their name, with and without colour."""
+        category, colour = np.array(self.place.category), np.array(self.place.colour)
+        same = category[:, None] == category
+        return np.stack([same & (colour[:, None] == colour), same])
+
+    @cached_property
+    def is_clear(self) -> Flags:
+        """(2, n) whether the name means this object: the only one in sight, or much the nearest."""
+        distance = self.place.distance
+        noticed = self.place.pixels >= NOTICED
+        last = np.array([name.rpartition(" ")[2] for name in self.place.category])
+        alike = self.same_name.copy()
+        alike[1] |= last[:, None] == last  # "the table" is not said beside a round table
+        rival = alike & noticed & ~np.eye(len(distance), dtype=np.bool_)
+        close = distance[None, :] < NEARER * np.maximum(distance[:, None], 0.5)
+        unique = ~np.asarray((rival & close).any(axis=2))
+        return np.asarray(unique & (self.place.pixels >= MIN_PIXELS))
+
+    @cached_property
+    def lead(self) -> Floats:
+        """(2, n, k) how clearly the name points to a way, in doublings; -inf where it does not."""
+        shown = self.same_name.astype(np.float64) @ self.place.area
+        ratio = np.log2(np.maximum(shown, 1e-4) / np.maximum(_others(shown), 1e-4))
+        aside = np.abs(geometry.wrap(self.place.bearing[:, None] - self.place.heading))
+        others_aside = -_others(-aside, empty=-np.inf)
+        points = (aside <= MAX_ASIDE) & (others_aside - aside >= MIN_ASIDE_LEAD)
+        points = points & (self.place.area >= MIN_SHARE)
+        valid = points & (ratio >= np.log2(DOMINANCE)) & self.is_clear[:, :, None]
+        size = np.clip(np.log2(np.maximum(self.place.area, 1e-4) / 0.01), -2, 3)
+        score = np.minimum(ratio, 3.0) + 0.5 * np.minimum(ratio[1], 3.0) + 0.4 * size
+        return np.where(valid, score, -np.inf)
+
+    @cached_property
+    def singles_out(self) -> Flags:
+        """(k,) whether some object stands for the way."""
+        return np.asarray(np.isfinite(self.lead).any(axis=(0, 1)))
+
+    @cached_property
+    def turns(self) -> Flags:
+        """(12, sides, k) whether a way lies to a side of a heading, and no other nearly as much."""
+        headings = np.arange(geometry.NUM_HEADINGS) * geometry.STEP
+        target = headings[:, None] + np.array(list(SIDES.values()))
+        aside = np.abs(geometry.wrap(self.place.heading - target[..., None]))
+        lead = -_others(-aside, empty=-np.inf) - aside
+        return np.asarray((aside <= TURN_ASIDE) & (lead >= TURN_LEAD))
+
+    def words(self, way: int, heading: float) -> list[Clause]:
+        """Gives the clauses without an object that ask for a way and no other.
+
+        Args:
+            way: Its index.
+            heading: Where one looks, a multiple of 30 degrees.
+        """
+        climb, door = self.place.climb, self.place.door >= 0
+        if climb[way]:
+            only = (climb == climb[way]).sum() == 1
+            return [Clause("climb", side="up" if climb[way] > 0 else "down")] if only else []
+        turned = self.turns[int(geometry.snap_heading_step(heading)), :, way]
+        found = [
+            Clause("turn", side=side) for side, is_it in zip(SIDES, turned, strict=True) if is_it
+        ]
+        return [*found, Clause("door")] if door[way] and door.sum() == 1 else found
+
+    @cached_property
+    def marks_turn(self) -> Flags:
+        """(2, n) whether one can be told to turn here by the object's name."""
+        near = (self.place.distance <= TURN_NEAR) & (self.place.pixels >= MIN_PIXELS_STOP)
+        marks: Flags = near & self.is_clear
+        return marks
+
+    @cached_property
+    def marks_stop(self) -> Flags:
+        """(2, n) whether one can be told to stop here by the object's name."""
+        near = (self.place.distance <= REACHED) & (self.place.pixels >= MIN_PIXELS_STOP)
+        marks: Flags = near & self.is_clear
+        return marks
+
+
+def _others(values: Floats, *, empty: float = 0.0) -> Floats:
+    """Gives the greatest of the other values along the last axis, `empty` where there is none."""
+    count = values.shape[-1]
+    if count < 2:
+        return np.full(values.shape, empty)
+    ordered = np.sort(values, axis=-1)
+    first, second = ordered[..., -1:], ordered[..., -2:-1]
+    top: Floats = np.where(np.arange(count) == values.argmax(axis=-1)[..., None], second, first)
+    return top

@@ -1,0 +1,151 @@
+"""Pictures of a home: six faces of a cube around any eye in it.
+
+A home's light is baked once; then a picture is one pass that finds the triangles, one that colours
+pixels and one that smooths edges. Knows nothing of viewpoints, files or worlds.
+
+Legend: S pixels along a face, T triangles.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from vln.errors import BadConfig
+from vln.houses.light import Baker, side_of
+from vln.houses.mesh import Mesh, home_mesh
+from vln.houses.normals import bent_normals, flat_normals, split_long
+from vln.houses.outdoors import outdoors
+from vln.houses.portals import rooms_in_sight
+from vln.houses.raster import NOTHING, draw
+from vln.houses.samples import GLOW, LIT, WINDOW, Looks, Triangles, room_for
+from vln.houses.scene import Finish, Home
+from vln.houses.shade import shade
+from vln.houses.texture import GLOSS, Atlas, linear, srgb_table
+from vln.panorama.faces import MAX_FACE, NUM_FACES
+from vln.panorama.pinhole import FACE_AXES
+
+Bytes = npt.NDArray[np.uint8]
+Floats = npt.NDArray[np.float64]
+
+QUALITY: Final = 88
+"""JPEG quality at which a strip of 512-pixel faces takes 150 to 200 kB."""
+_BRIGHTEST: Final = 4.0
+_TABLE: Final = srgb_table(entries=16384, brightest=_BRIGHTEST)
+_KINDS: Final = {"window": WINDOW, "glow": GLOW}
+_LONGEST: Final = 0.45
+"""Metres along an object's edge beyond which it is split, so that shadows may lie across it."""
+
+
+class HomeRenderer:
+    """Renders one home. Bakes its light when it is made, about a second.
+
+    Args:
+        home: What is seen.
+        size: S.
+
+    Raises:
+        BadConfig: No such size.
+    """
+
+    def __init__(self, home: Home, *, size: int = 512) -> None:
+        if not 1 <= size <= MAX_FACE:
+            raise BadConfig(f"faces of {size} pixels; expected 1 to {MAX_FACE}.")
+        self.home = home
+        self.size = size
+        mesh = home_mesh(home, step=None)
+        baker = Baker.of(home, mesh)
+        self._triangles = _triangles(home, mesh, baker)
+        self._looks = _looks(mesh.finishes)
+        self._charts = baker.charts()
+        self._lights = baker.lights
+        self._samples = room_for(size)
+        day = home.daylight
+        self._outdoors = outdoors(home.seed, strength=day.strength, warmth=day.warmth)
+
+    def faces(self, position: npt.ArrayLike, rotation: npt.ArrayLike) -> Bytes:
+        """Gives (6, S, S, 3) uint8 RGB, faces as in `vln.panorama.faces.Panorama`.
+
+        Args:
+            position: (3,) world coordinates of the eye.
+            rotation: (3, 3) skybox frame to world.
+        """
+        eye = np.ascontiguousarray(position, np.float64)
+        turn = np.ascontiguousarray(rotation, np.float64)
+        chosen = np.flatnonzero(rooms_in_sight(self.home, eye)[self._triangles.room])
+        fine = (NUM_FACES, 2 * self.size, 2 * self.size)
+        triangle, nearness = np.full(fine, NOTHING, np.int32), np.zeros(fine, np.float32)
+        draw(self._triangles.corners, chosen, eye, turn, FACE_AXES, triangle, nearness)
+        picture = np.empty((NUM_FACES, self.size, self.size, 3), np.uint8)
+        for face in range(NUM_FACES):
+            shade(
+                triangle[face],
+                nearness[face],
+                eye,
+                FACE_AXES[face] @ turn.T,
+                self._triangles,
+                self._looks,
+                self._charts,
+                self._lights,
+                self._outdoors,
+                _TABLE,
+                _BRIGHTEST,
+                self._samples,
+                picture[face],
+            )
+        return picture
+
+
+def strip_bytes(faces: Bytes, *, quality: int = QUALITY) -> bytes:
+    """Gives a JPEG of six faces (6, S, S, 3) RGB side by side, as skybox strips are kept.
+
+    Raises:
+        BadConfig: The faces have another shape, or the quality is none.
+    """
+    if faces.ndim != 4 or faces.shape[0] != NUM_FACES or faces.dtype != np.uint8:
+        raise BadConfig(f"faces of {faces.dtype} {faces.shape}; expected uint8 (6, S, S, 3).")
+    if not 1 <= quality <= 100:
+        raise BadConfig(f"a JPEG quality of {quality}; expected 1 to 100.")
+    strip = cv2.cvtColor(np.concatenate(list(faces), axis=1), cv2.COLOR_RGB2BGR)
+    _, encoded = cv2.imencode(".jpg", strip, [cv2.IMWRITE_JPEG_QUALITY, quality])
+    return encoded.tobytes()
+
+
+def _triangles(home: Home, mesh: Mesh, baker: Baker) -> Triangles:
+    """Gives a mesh as it is shaded: objects split, lit at their corners."""
+    shell = mesh.owner < 0
+    corners, parent = split_long(mesh.corners, ~shell, longest=_LONGEST)
+    owner, finish = mesh.owner[parent].astype(np.int64), mesh.finish[parent].astype(np.int64)
+    rooms = np.array([item.room for item in home.items] or [0], np.int64)
+    room = np.where(owner < 0, -1 - owner, rooms[np.maximum(owner, 0)]).astype(np.int64)
+    normal = flat_normals(corners)
+    chart = np.where(owner < 0, room * 6 + side_of(normal), -1)
+    light = np.zeros(corners.shape, np.float32)
+    bent = np.repeat(normal[:, None], 3, axis=1).astype(np.float32)
+    items = np.flatnonzero(owner >= 0)
+    if len(items):
+        normals, same = bent_normals(corners[items], normal[items], owner[items], finish[items])
+        once, which = np.unique(same, return_inverse=True)
+        places = corners[items].reshape(-1, 3)[once]
+        lit = baker.at(places, normals[once], np.repeat(room[items], 3)[once])
+        bent[items], light[items] = normals.reshape(-1, 3, 3), lit[which].reshape(-1, 3, 3)
+    return Triangles(corners, normal, finish, room, chart, light, bent)
+
+
+def _looks(finishes: tuple[Finish, ...]) -> Looks:
+    materials = tuple(sorted({finish.material for finish in finishes}))
+    atlas = Atlas.of(materials)
+    which = np.array([materials.index(finish.material) for finish in finishes], np.int64)
+    return Looks(
+        kind=np.array([_KINDS.get(f.material, LIT) for f in finishes], np.int64),
+        colour=linear(np.array([f.colour for f in finishes], np.float64)),
+        second=atlas.seconds[which],
+        gloss=np.array([GLOSS.get(f.material, 0.0) for f in finishes], np.float64),
+        width=atlas.widths[which],
+        per_metre=(atlas.widths / atlas.metres)[which],
+        start=atlas.starts[which],
+        texels=atlas.texels,
+    )
