@@ -20,8 +20,8 @@ from vln import geometry
 from vln.encoders.base import World
 from vln.errors import CorruptData, MissingData
 from vln.houses.clauses import parse
-from vln.houses.navigate import walk_of
 from vln.houses.reading import BlindReader, Reader
+from vln.houses.recorded import recorded_walk
 from vln.houses.routes import Tree, walked_metres
 from vln.houses.scene import load_home, scene_file
 from vln.houses.sight import sights_of
@@ -67,6 +67,7 @@ class ReaderAgent:
                 "--env houses, or on a folder that `python -m vln.houses make` wrote."
             )
         self._world = world
+        self._homes: dict[str, Known] = {}
         self._steps: dict[int, Step] = {}
 
     def begin(self, turn: Turn) -> None:
@@ -113,7 +114,13 @@ class ReaderAgent:
         """Gives the home and the viewpoint's place in it."""
         graph = self._world.graph
         scan = graph.scan_of(panorama)
-        file = scene_file(self._world.data, scan)
+        if scan not in self._homes:
+            self._homes[scan] = self._home(scan)
+        home = self._homes[scan]
+        return home, home.number[graph.viewpoints[panorama]]
+
+    def _home(self, scan: str) -> Known:
+        graph, file = self._world.graph, scene_file(self._world.data, scan)
         home = known_home(file)
         if sorted(home.ids) != sorted(graph.viewpoints[p] for p in graph.members(scan)):
             raise CorruptData.of(
@@ -122,7 +129,7 @@ class ReaderAgent:
                 "its viewpoints are not those of the connectivity file",
                 "Undo the edit, or generate the world again with `python -m vln.houses make`.",
             )
-        return home, home.number[graph.viewpoints[panorama]]
+        return home
 
 
 class BlindReaderAgent(ReaderAgent):
@@ -167,7 +174,7 @@ def known_home(file: Path) -> Known:
 @lru_cache(maxsize=256)
 def _known_home(file: Path, changed: int) -> Known:
     home = load_home(file)
-    walk = walk_of(home)
+    walk = recorded_walk(home, file.parent.parent)
     places = surroundings(home, walk, sights_of(home, walk))
     number = {name: i for i, name in enumerate(walk.ids)}
     return Known(places, walk.ids, number, walked_metres(places))

@@ -15,7 +15,7 @@ from agents.follower.policy import FollowerPolicy
 from vln import checkpoint, worlds
 from vln.data.connectivity import load_graph
 from vln.data.episodes import EpisodeSet, load_episodes
-from vln.encoders import ENCODERS, World
+from vln.encoders import ENCODERS, World, keep_fit
 from vln.errors import BadConfig, CheckpointMismatch
 from vln.features.source import FeatureTable
 from vln.graph import NavGraph
@@ -25,6 +25,8 @@ from vln.text import Vocabulary
 logger = logging.getLogger(__name__)
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
+FIT = "object_fit.json"
+"""What a run's encoder has learnt from its training scans, where it learns anything."""
 CHECKPOINTS = ("best", "last")
 
 
@@ -46,13 +48,22 @@ class Scene:
     _loaded: dict[str, EpisodeSet] = field(default_factory=dict)
 
     @classmethod
-    def open(cls, config: TrainConfig, data: Path | None = None, *, env: str = "") -> Scene:
+    def open(
+        cls,
+        config: TrainConfig,
+        data: Path | None = None,
+        *,
+        env: str = "",
+        run: Path | None = None,
+    ) -> Scene:
         """Gives the scene of a configuration.
 
         Args:
             config: What is trained, or was.
             data: The folder; see `vln.worlds.find`.
             env: Another data set or world than the configuration's.
+            run: Folder of the run that brings along what its encoder has learnt; it learns from
+                this data where None.
 
         Raises:
             UnknownName: No such encoder, data set or world.
@@ -62,7 +73,12 @@ class Scene:
         encoder = ENCODERS[config.encoder]
         found = worlds.find(env or config.env, data)
         graph = load_graph(found.data)
-        return cls(found.dataset, found.data, graph, encoder(World(found.data, graph)))
+        fit = None if run is None or not (run / FIT).is_file() else run / FIT
+        return cls(found.dataset, found.data, graph, encoder(World(found.data, graph, fit=fit)))
+
+    def keep_fit(self, config: TrainConfig, run: Path) -> None:
+        """Writes into a run's folder what its encoder has learnt, for `open` in other worlds."""
+        keep_fit(run / FIT, config.encoder, World(self.data, self.graph))
 
     def episodes(self, split: str) -> EpisodeSet:
         """Gives the episodes of a split, loaded once."""
@@ -128,7 +144,7 @@ def load_policy(
     check_device(device)
     config = replace(from_json(Run.read_config(folder)), device=device)
     tensors, state = checkpoint.load(folder / f"checkpoints/{which}.safetensors")
-    scene = Scene.open(config, data, env=env)
+    scene = Scene.open(config, data, env=env, run=folder)
     if state["features"] != scene.fingerprint:
         raise CheckpointMismatch(
             f"{folder} was trained on features {state['features'][:16] or 'of none'}, and "

@@ -55,7 +55,7 @@ def _run(given: list[str]) -> int:
     config = _check(command.config)
     torch.set_num_threads(config.threads)
     data = worlds.locate(config.env, command.data).data
-    scene = Scene.open(config, data)
+    scene = Scene.open(config, data, run=command.resume)
     folder = command.resume or command.out or run_folder(config)
     run = Run(folder, seed=config.seed)
     trainer = Trainer(config, scene, run)
@@ -63,6 +63,7 @@ def _run(given: list[str]) -> int:
         trainer.resume()
     else:  # only now, so that settings that cannot work leave no folder behind
         Run.create(folder, seed=config.seed, config=to_json(config))
+        scene.keep_fit(config, folder)
     sys.stderr.write(f"run {run.folder}\n")
     try:
         trainer.train()

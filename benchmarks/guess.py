@@ -25,7 +25,7 @@ from vln.graph import NavGraph
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 
-PENALTY: Final = 10.0
+PENALTY: Final = 100.0
 """Weight of the squared coefficients of standardised features."""
 
 

@@ -7,6 +7,7 @@ from itertools import combinations
 
 import numpy as np
 import pytest
+from scipy import ndimage
 
 from vln.houses.catalogue import CATEGORIES
 from vln.houses.home import make_home
@@ -223,3 +224,37 @@ def test_rooms_are_richly_furnished(large):
 
     assert np.median(counts) >= 8
     assert min(counts) >= 3
+
+
+def test_a_person_reaches_everything_from_every_door(homes):
+    for home in homes:
+        for index, room in enumerate(home.rooms):
+            held = [i for i in standing(home) if i.room == index]
+            flights = [s.box for s in home.stairs if index in s.rooms]
+            boxes = [footprint(item) for item in held] + flights
+            labels = ways(room.box, boxes)
+            doors = [before(o, room, 0.9) for o in passages(home) if index in o.rooms]
+            main = np.bincount(labels[labels > 0]).argmax()
+            assert all((labels[cells(room.box, door, 0.0)] == main).any() for door in doors)
+            for box in boxes:
+                assert (labels[cells(room.box, box, 0.75)] == main).any()
+
+
+def cells(room, box, margin):
+    """Gives the cells, 5 cm wide, of a room's floor that a box grown by `margin` covers."""
+    return tuple(
+        slice(
+            max(0, round((box[axis] - margin - room[axis]) / 0.05)),
+            max(0, round((box[axis + 2] + margin - room[axis]) / 0.05)),
+        )
+        for axis in (0, 1)
+    )
+
+
+def ways(room, boxes):
+    """Gives numbered parts of the floor that the middle of a 0.6 m wide person can be on."""
+    free = np.zeros((round((room[2] - room[0]) / 0.05), round((room[3] - room[1]) / 0.05)))
+    free[6:-6, 6:-6] = 1
+    for box in boxes:
+        free[cells(room, box, 0.3)] = 0
+    return ndimage.label(free)[0]

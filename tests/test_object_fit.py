@@ -1,14 +1,22 @@
 """What object encoders learn in one world, and that another world can use it."""
 
 import json
-import shutil
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from vln.data.objects import load_objects
 from vln.encoders import ENCODERS, World
-from vln.encoders.object_fit import NORM, OBJECT_WORDS, OBJECTS, RULES, make_fit, words_of
+from vln.encoders.object_fit import (
+    NORM,
+    OBJECT_WORDS,
+    OBJECTS,
+    RULES,
+    SMALLEST,
+    make_fit,
+    words_of,
+)
 from vln.encoders.objects import write_fit
 from vln.errors import CorruptData
 from vln.testing import make_tiny_world
@@ -72,17 +80,16 @@ def _episodes(world):
 
 
 @pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.encoder)
-def test_a_world_that_brings_a_fit_has_features_of_the_same_encoder(world, tmp_path, rule):
-    ours = ENCODERS[rule.encoder](world)
-    file = write_fit(world)
+def test_with_the_same_fit_another_world_has_features_of_the_same_encoder(world, tmp_path, rule):
+    ours, file = ENCODERS[rule.encoder](world), tmp_path / "fit.json"
+    write_fit(file, world)
     other = make_tiny_world(tmp_path / "other", seed=1)
-    shutil.copy(file, other.folder / "reverie")
     (other.folder / "r2r" / "R2R_train.json").unlink()  # a world of twins has none
 
-    theirs = ENCODERS[rule.encoder](World(other.folder, other.graph, world.cache))
+    theirs = ENCODERS[rule.encoder](World(other.folder, other.graph, world.cache, file))
 
-    assert file == world.data / "reverie" / "object_fit.json"
-    assert ENCODERS[rule.encoder](world).fingerprint == ours.fingerprint == theirs.fingerprint
+    assert ENCODERS[rule.encoder](replace(world, fit=file)).fingerprint == ours.fingerprint
+    assert theirs.fingerprint == ours.fingerprint
     assert theirs.dim == ours.dim
 
 
@@ -94,8 +101,9 @@ def test_worlds_that_fit_for_themselves_have_encoders_of_their_own(world, tmp_pa
     assert theirs.fingerprint != ENCODERS["object_words"](world).fingerprint
 
 
-def test_other_boxes_on_the_same_graph_are_encoded_again(world):
-    write_fit(world)
+def test_other_boxes_on_the_same_graph_are_encoded_again(world, tmp_path):
+    write_fit(tmp_path / "fit.json", world)
+    world = replace(world, fit=tmp_path / "fit.json")
     before = ENCODERS["object_words"](world)
     shown = before.values.copy()
     _rename(world.data, "table", "lamp")
@@ -106,8 +114,9 @@ def test_other_boxes_on_the_same_graph_are_encoded_again(world):
     assert (after.values != shown).any()
 
 
-def test_a_fit_is_taken_as_it_stands(world):
-    file = write_fit(world)
+def test_a_fit_is_taken_as_it_stands(world, tmp_path):
+    file = tmp_path / "fit.json"
+    write_fit(file, world)
     content = json.loads(file.read_bytes())
     content["encoder"]["object_words"].update(columns=["chair"], scale=2.0)
     file.write_text(json.dumps(content))
@@ -116,9 +125,9 @@ def test_a_fit_is_taken_as_it_stands(world):
     area = np.zeros((len(world.graph.viewpoints), 36))
     np.add.at(area, (seen.panorama[chairs], seen.view[chairs]), seen.area[chairs])
 
-    table = ENCODERS["object_words"](world)
+    table = ENCODERS["object_words"](replace(world, fit=file))
 
-    np.testing.assert_allclose(table.values[..., 0], 2 * np.sqrt(area), rtol=1e-3)
+    np.testing.assert_allclose(table.values[..., 0], 2 * np.log2(1 + area / SMALLEST), rtol=1e-3)
 
 
 @pytest.mark.parametrize(
@@ -134,11 +143,12 @@ def test_a_fit_is_taken_as_it_stands(world):
         lambda content: content.update(encoder=[]),
     ],
 )
-def test_a_fit_that_cannot_be_used_is_named_with_its_remedy(world, damage):
-    file = write_fit(world)
+def test_a_fit_that_cannot_be_used_is_named_with_its_remedy(world, tmp_path, damage):
+    file = tmp_path / "fit.json"
+    write_fit(file, world)
     content = json.loads(file.read_bytes())
     damage(content)
     file.write_text(json.dumps(content))
 
     with pytest.raises(CorruptData, match=rf"{file}.*Remove the file"):
-        ENCODERS["object_words"](world)
+        ENCODERS["object_words"](replace(world, fit=file))

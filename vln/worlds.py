@@ -117,6 +117,6 @@ def _folder(env: str) -> Path:
 
 
 def _is_whole(folder: Path) -> bool:
-    from vln.houses.write import is_whole
+    from vln.houses.spec import is_whole
 
     return is_whole(folder)

@@ -1,5 +1,7 @@
 """Every encoder by name."""
 
+from pathlib import Path
+
 from vln.encoders.base import ENCODERS, Encoder, World
 from vln.encoders.image_stats import image_statistics
 from vln.encoders.objects import (
@@ -7,10 +9,13 @@ from vln.encoders.objects import (
     object_word_features,
     random_features,
     shuffled_object_features,
+    write_fit,
 )
 from vln.encoders.stored import StoredFeatures, blind
 
-__all__ = ["ENCODERS", "Encoder", "World"]
+__all__ = ["ENCODERS", "Encoder", "World", "keep_fit"]
+
+_LEARNS = ("objects", "object_words", "objects_shuffled")
 
 ENCODERS.add("none", blind)
 ENCODERS.add("objects", object_features)
@@ -25,3 +30,15 @@ for _name, _weights, _dim in (
     ("clip_vit_b32", "ViT-B-32.pt", 512),
 ):
     ENCODERS.add(_name, StoredFeatures(_name, _weights, _dim))
+
+
+def keep_fit(file: Path, encoder: str, world: World) -> None:
+    """Writes what an encoder has learnt from training scans; nothing where it learns nothing.
+
+    Args:
+        file: Where to; give it as `World.fit` to see with the same eyes in another world.
+        encoder: Registered name.
+        world: Where it has learnt.
+    """
+    if encoder in _LEARNS:
+        write_fit(file, world)

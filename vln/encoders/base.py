@@ -22,11 +22,14 @@ class World:
         data: The world's folder.
         graph: Its graph.
         cache: Root of the feature store; the user's cache where None.
+        fit: A file with what an encoder learnt from the training scans of this world or another;
+            where None, it learns from this one's.
     """
 
     data: Path
     graph: NavGraph
     cache: Path | None = None
+    fit: Path | None = None
 
 
 Encoder = Callable[[World], FeatureTable | None]

@@ -1,7 +1,7 @@
 """What the object encoders learn from training scans, kept apart so that another world can use it.
 
-A fit is the columns of the features and one scale. A world may bring one along, in
-reverie/object_fit.json; without it the fit is made from the world's own training scans.
+A fit is the columns of the features and one scale. A run keeps the one that it was trained with, so
+that it sees in any world what it saw in its own.
 """
 
 from __future__ import annotations
@@ -28,7 +28,9 @@ from vln.runs import atomic
 MIN_SCANS = 3
 NORM = 10.0
 """Root mean square norm of a view's features; CLIP's pooled features have about this one."""
-REMEDY = "Remove the file, and the fit is made from the world's own training scans."
+SMALLEST = 0.003
+"""Share of a view, about 14 x 11 pixels of 224 x 224, that counts as one doubling."""
+REMEDY = "Remove the file, and training scans are learnt from anew, or train again."
 
 _WORD = re.compile(r"[a-z0-9]+")
 
@@ -42,12 +44,14 @@ class Rule:
         identity: Changes whenever the rule does, so that old features are not taken for new ones.
         labels: Gives the columns that an object's name belongs to.
         scaled_by_training: The norm holds over views of training scans; else over all views.
+        weight: Gives a label's weight from the share of the view, 0..1, that its boxes cover.
     """
 
     encoder: str
     identity: str
     labels: Callable[[str], tuple[str, ...]]
     scaled_by_training: bool
+    weight: Callable[[npt.NDArray[np.float32]], npt.NDArray[np.float32]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +60,7 @@ class ObjectFit:
 
     Attributes:
         columns: Labels that count, sorted: one feature each.
-        scale: Root areas times this give features of the root mean square norm `NORM`.
+        scale: Weights times this give features of the root mean square norm `NORM`.
     """
 
     columns: tuple[str, ...]
@@ -85,24 +89,41 @@ def words_of(name: str) -> tuple[str, ...]:
     return tuple(sorted({*words, " ".join(words)} - {""}))
 
 
-OBJECTS = Rule("objects", "sqrt-area/3-scans/norm-10", whole_name, scaled_by_training=False)
+def root(area: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    """Gives the square root of shares of a view."""
+    return np.sqrt(area)
+
+
+def doublings(area: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    """Gives how often shares of a view double the smallest that counts, 0 for none.
+
+    A chair across the room then is not lost beside the sofa in front of it, and twice as large is
+    the same step everywhere.
+    """
+    return np.log2(1 + area / SMALLEST).astype(np.float32)
+
+
+OBJECTS = Rule(
+    "objects", "sqrt-area/3-scans/norm-10", whole_name, scaled_by_training=False, weight=root
+)
 OBJECT_WORDS = Rule(
-    "object_words", "words/sqrt-area/3-scans/norm-10", words_of, scaled_by_training=True
+    "object_words",
+    "words/log-area/3-scans/norm-10",
+    words_of,
+    scaled_by_training=True,
+    weight=doublings,
 )
 RULES = (OBJECTS, OBJECT_WORDS)
 
 
 def fit_of(world: World, seen: ObjectViews, rule: Rule) -> ObjectFit:
-    """Gives the fit that the world brings along, else the one of its own training scans.
+    """Gives the fit that is brought along, else the one of the world's own training scans.
 
     Raises:
-        MissingData: It brings none and has no training annotations.
-        CorruptData: Its fit cannot be used.
+        MissingData: None is brought and the world has no training annotations.
+        CorruptData: The one that is brought cannot be used.
     """
-    file = _file_of(world)
-    if file.is_file():
-        return _read(file, rule)
-    return make_fit(world, seen, rule)
+    return make_fit(world, seen, rule) if world.fit is None else _read(world.fit, rule)
 
 
 def make_fit(world: World, seen: ObjectViews, rule: Rule) -> ObjectFit:
@@ -116,33 +137,27 @@ def make_fit(world: World, seen: ObjectViews, rule: Rule) -> ObjectFit:
     """
     training = _in_training(world, seen)
     columns = tuple(sorted(_shared(world, training, rule)))
-    _, values = root_areas(training if rule.scaled_by_training else seen, columns, rule)
+    _, values = weights(training if rule.scaled_by_training else seen, columns, rule)
     norms = np.einsum("cd,cd->c", values, values)
     shown = norms[norms > 0]
     return ObjectFit(columns, float(NORM / np.sqrt(shown.mean())) if shown.size else 1.0)
 
 
-def write_fit(world: World, seen: ObjectViews) -> Path:
-    """Makes every rule's fit from the world's training scans, for it and other worlds to use.
-
-    Returns:
-        The file written, reverie/object_fit.json in the world's folder.
-    """
-    fits = {rule.encoder: (rule, make_fit(world, seen, rule)) for rule in RULES}
+def write_fit(file: Path, world: World, seen: ObjectViews) -> None:
+    """Writes every rule's fit, for use in this world and others."""
+    fits = {rule.encoder: (rule, fit_of(world, seen, rule)) for rule in RULES}
     content = {
         name: {"rule": rule.identity, "columns": list(fit.columns), "scale": fit.scale}
         for name, (rule, fit) in fits.items()
     }
-    file = _file_of(world)
     with atomic(file) as stream:
         stream.write(orjson.dumps({"encoder": content}, option=orjson.OPT_INDENT_2))
-    return file
 
 
-def root_areas(
+def weights(
     seen: ObjectViews, columns: Sequence[str], rule: Rule
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float32]]:
-    """Gives the root of the share of a view that boxes of a label cover.
+    """Gives the weights of labels, from the share of a view that their boxes cover.
 
     Args:
         seen: The boxes that count.
@@ -160,7 +175,7 @@ def root_areas(
         column = np.array([c[rank] if rank < len(c) else -1 for c in own])[seen.name]
         kept = column >= 0
         np.add.at(values, (cell.ravel()[kept], column[kept]), seen.area[kept])
-    return cells, np.sqrt(values, out=values)
+    return cells, rule.weight(values)
 
 
 def _in_training(world: World, seen: ObjectViews) -> ObjectViews:
@@ -185,10 +200,6 @@ def _shared(world: World, seen: ObjectViews, rule: Rule) -> set[str]:
         for label in rule.labels(seen.names[name]):
             where.setdefault(label, set()).add(house)
     return {label for label, houses in where.items() if len(houses) >= MIN_SCANS}
-
-
-def _file_of(world: World) -> Path:
-    return world.data / "reverie" / "object_fit.json"
 
 
 def _read(file: Path, rule: Rule) -> ObjectFit:

@@ -77,19 +77,16 @@ def random_features(world: World) -> FeatureTable:
     )
 
 
-def write_fit(world: World) -> Path:
-    """Writes what the object encoders learn from the world's training scans into its folder.
+def write_fit(file: Path, world: World) -> None:
+    """Writes what the object encoders learn from a world's training scans.
 
-    Another world that holds the same file has features that agents of this one understand.
-
-    Returns:
-        reverie/object_fit.json.
+    With it as `World.fit`, another world has features that agents of this one understand.
 
     Raises:
         MissingData: No REVERIE boxes or no training annotations.
         CorruptData: One of them is damaged.
     """
-    return object_fit.write_fit(world, load_objects(world.data, world.graph))
+    object_fit.write_fit(file, world, load_objects(world.data, world.graph))
 
 
 def _features(world: World, rule: Rule) -> FeatureTable:
@@ -105,7 +102,7 @@ def _features(world: World, rule: Rule) -> FeatureTable:
     )
     if found is not None:
         return found
-    cells, shown = object_fit.root_areas(seen, fit.columns, rule)
+    cells, shown = object_fit.weights(seen, fit.columns, rule)
     shape = (len(world.graph.viewpoints), NUM_VIEWS, len(fit.columns))
     values = np.zeros(shape, dtype=np.float16)
     values.reshape(-1, shape[2])[cells] = shown * fit.scale

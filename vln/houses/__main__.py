@@ -1,4 +1,4 @@
-"""`python -m vln.houses make | twin`: makes a world of furnished homes, or changed pairs of it."""
+"""Makes worlds of homes, changes them, shows one: `python -m vln.houses make | twin | show`."""
 
 from __future__ import annotations
 
@@ -11,9 +11,10 @@ from typing import Literal
 import orjson
 import tyro
 
+from vln import worlds
 from vln.data.locations import cache_root
-from vln.errors import UnknownName
-from vln.houses.spec import SPECS
+from vln.errors import BadConfig, UnknownName
+from vln.houses.spec import MARK, SPECS, WorldSpec, is_whole
 from vln.runs import entry_point, say
 
 
@@ -33,25 +34,118 @@ class Make:
     """Draw skyboxes; a world without can be given them later."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class Twin:
+    """Makes pairs of homes that differ in one thing, with words that lead elsewhere in each."""
+
+    world: str = "houses"
+    """Whose val_unseen is paired; made in the cache where it is not there."""
+    data: Path | None = None
+    """The world's folder; without it the cache."""
+    out: Path | None = None
+    """Folder of the twins, empty or missing; in the cache where absent."""
+    count: int = 120
+    """Pairs wanted; fewer where homes allow no more."""
+    kinds: tuple[str, ...] = ()
+    """Changes: recoloured, moved, exchanged, removed, mirrored. All where absent."""
+    seed: int = 1
+    """Of the choice of changes."""
+    workers: int = 2
+    """Processes, one home each at a time."""
+    pictures: bool = True
+    """Draw skyboxes where something changed in sight."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Show:
+    """Writes a home's floor plan above a view of each of its rooms, as PNG."""
+
+    world: str = "houses"
+    """The home's world, which need not have been made."""
+    scan: str
+    """The home, such as house0003."""
+    out: Path
+    """PNG file to write."""
+    data: Path | None = None
+    """A made world's folder; its skyboxes are read where they are there, else drawn."""
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the command line."""
-    command = tyro.cli(Make, args=arguments, prog="python -m vln.houses")
-    return entry_point(lambda: _make(command))
+    command: Make | Twin | Show = tyro.extras.subcommand_cli_from_dict(
+        {"make": Make, "twin": Twin, "show": Show},
+        args=arguments,
+        prog="python -m vln.houses",
+        description="Makes worlds of furnished homes, changed pairs of them, and pictures of one.",
+    )
+    return entry_point(lambda: _run(command))
 
 
-def _make(command: Make) -> int:
-    from vln.houses.write import MARK, make_world
+def _run(command: Make | Twin | Show) -> int:
+    if isinstance(command, Make):
+        say(_make(command))
+    elif isinstance(command, Twin):
+        say(_twin(command))
+    else:
+        say(_show(command))
+    return 0
 
-    name = command.world + ("-tiny" if command.quality == "tiny" else "")
-    if name not in SPECS:
-        raise UnknownName.of("world", name, SPECS)
-    spec = SPECS[name]
-    folder = command.out or cache_root() / "houses" / name
+
+def _spec(world: str) -> WorldSpec:
+    if world not in SPECS:
+        raise UnknownName.of("world", world, SPECS)
+    return SPECS[world]
+
+
+def _cached(name: str) -> Path:
+    return cache_root() / "houses" / name
+
+
+def _make(command: Make) -> str:
+    from vln.houses.write import make_world
+
+    spec = _spec(command.world + ("-tiny" if command.quality == "tiny" else ""))
+    folder = command.out or _cached(spec.name)
     make_world(spec, folder, workers=command.workers, pictures=command.pictures)
     counts = orjson.loads((folder / MARK).read_bytes())["counts"]
     paths = ", ".join(f"{count:,} {split}" for split, count in counts["paths"].items())
-    say(f"{folder}: {counts['homes']} homes, {counts['viewpoints']:,} viewpoints; paths: {paths}")
-    return 0
+    return f"{folder}: {counts['homes']} homes, {counts['viewpoints']:,} viewpoints; paths: {paths}"
+
+
+def _twin(command: Twin) -> str:
+    from vln.houses.pairs import KINDS
+    from vln.houses.twin import run
+
+    _spec(command.world)
+    return run(
+        worlds.locate(command.world, command.data).data,
+        command.out or _cached(f"{command.world}-twins"),
+        count=command.count,
+        kinds=command.kinds or KINDS,
+        seed=command.seed,
+        workers=command.workers,
+        pictures=command.pictures,
+    )
+
+
+def _show(command: Show) -> str:
+    from vln.houses.show import draw_home_sheet, open_made, open_planned
+    from vln.viz.maps import write_png
+
+    if command.out.suffix.lower() != ".png":
+        raise BadConfig(f"--out {command.out} is no PNG; give a name that ends in .png.")
+    spec = _spec(command.world)
+    folder = command.data or _cached(spec.name)
+    if command.data is not None or is_whole(folder):
+        shown = open_made(folder, command.scan)
+    else:
+        shown = open_planned(spec, command.scan)
+    image = draw_home_sheet(*shown)
+    try:
+        write_png(image, command.out)
+    except OSError as error:
+        raise BadConfig(f"cannot write {command.out} ({error.strerror}).") from error
+    return f"{command.out}: {image.shape[1]} x {image.shape[0]} pixels"
 
 
 if __name__ == "__main__":

@@ -28,7 +28,7 @@ NEAR: Final = 0.9
 """Metres within which a wall or an object keeps light from everywhere away."""
 _FAINT: Final = 0.004
 """Light that is not worth looking for what stands in its way."""
-_SOFT: Final = 0.12
+_SOFT: Final = 0.4
 """Square metres: nothing is lit as if it touched a lamp."""
 
 
@@ -200,7 +200,7 @@ def _add_samples(
         squared = x * x + y * y + z * z + 1e-9
         far = math.sqrt(squared)
         facing = (x * n[0] + y * n[1] + z * n[2]) / far
-        leaving = 1.0
+        leaving = 0.7 + 0.35 * z / far  # lamps shine down more than up
         if toward[s, 0] != 0 or toward[s, 1] != 0 or toward[s, 2] != 0:
             leaving = -(x * toward[s, 0] + y * toward[s, 1] + z * toward[s, 2]) / far
         share = facing * leaving / (squared + _SOFT)

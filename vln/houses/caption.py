@@ -236,7 +236,8 @@ class _Caption:
         rows = [part for part in parts.values() if isinstance(part, int)]
         bare = self._bare()
         filled: dict[str, str] = {"bare": bare, "room": with_article(bare)}
-        if self._view.view // 12 == 1 and "with" not in sentence and self._rng.random() < 0.25:
+        plain = "with" in sentence or sentence in words.BEYOND
+        if self._view.view // 12 == 1 and not plain and self._rng.random() < 0.25:
             filled["room"] += self._finish()
         for key, part in parts.items():
             filled[key] = self._object(part, several=several) if isinstance(part, int) else part

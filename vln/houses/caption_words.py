@@ -124,7 +124,7 @@ TWO: Final = (
 DEPTH: Final = (
     "{a} in the foreground and {b} in the background.",
     "{a} up close, with {b} farther back.",
-    "Behind {a} in this {bare}, {b} in the distance.",
+    "{a} close to the camera and {b} at the far end of this {bare}.",
     "{a} nearby and {b} far off at the other end.",
 )
 THREE: Final = (

@@ -22,6 +22,8 @@ Floats = npt.NDArray[np.float64]
 
 ALIKE: Final = 0.3
 """Metres that footprints of objects may differ by that stand in each other's place."""
+_TOUCH: Final = 0.02
+"""Metres that boxes around objects may share."""
 _DOOR_CLEAR: Final = 0.6
 _SPOTS: Final = 150
 """Places tried for an object that is to move."""
@@ -38,12 +40,50 @@ def recoloured(home: Home, first: int, second: int) -> Home:
 
 
 def can_exchange(home: Home, first: int, second: int) -> bool:
-    """Says whether two objects fit into each other's place."""
+    """Says whether two objects fit into each other's place, and nothing stands on them."""
     a, b = home.items[first], home.items[second]
-    same = CATEGORIES[a.category].place == CATEGORIES[b.category].place
+    same = CATEGORIES[a.category].place == CATEGORIES[b.category].place != "beside"
     near = all(abs(x - y) <= ALIKE for x, y in zip(a.size[:2], b.size[:2], strict=True))
-    # What stands on a table of its own kind would float, or sink, on another one.
-    return same and near and CATEGORIES[a.category].place != "beside"
+    if not (same and near and is_bare(home, first) and is_bare(home, second)):
+        return False
+    after = exchanged(home, first, second)
+    return _is_clear(after, first) and _is_clear(after, second)
+
+
+def is_bare(home: Home, index: int) -> bool:
+    """Says whether nothing stands on an object."""
+    item, corners = home.items[index], footprint(home.items[index])
+    low, high = corners.min(axis=0), corners.max(axis=0)
+    return not any(
+        CATEGORIES[other.category].place == "top"
+        and other.position[2] > item.position[2] + 0.1
+        and low[0] < other.position[0] < high[0]
+        and low[1] < other.position[1] < high[1]
+        for other in home.items
+        if other is not item
+    )
+
+
+def _is_clear(home: Home, index: int) -> bool:
+    """Says whether the box around an object is in its room and touches that of no other one."""
+    low, high = _bounds(home.items[index])
+    x0, y0, x1, y1 = home.rooms[home.items[index].room].box
+    if (low[:2] < [x0, y0]).any() or (high[:2] > [x1, y1]).any():
+        return False
+    for number, other in enumerate(home.items):
+        beside = other.room != home.items[index].room or number == index
+        if not beside and CATEGORIES[other.category].place != "flat":
+            base, top = _bounds(other)
+            if (low + _TOUCH < top).all() and (base + _TOUCH < high).all():
+                return False
+    return True
+
+
+def _bounds(item: Item) -> tuple[Floats, Floats]:
+    corners = footprint(item)
+    base = item.position[2]
+    low, high = corners.min(axis=0), corners.max(axis=0)
+    return np.append(low, base), np.append(high, base + item.size[2])
 
 
 def exchanged(home: Home, first: int, second: int) -> Home:
@@ -72,10 +112,12 @@ def removed(home: Home, index: int) -> Home:
     return replace(home, items=home.items[:index] + home.items[index + 1 :])
 
 
-def can_move(item: Item) -> bool:
+def can_move(home: Home, index: int) -> bool:
     """Says whether an object is small enough, and such, that it stands anywhere on the floor."""
-    place = CATEGORIES[item.category].place
-    return place in ("corner", "wall", "middle") and max(item.size[:2]) <= _MOVABLE
+    item = home.items[index]
+    small = max(item.size[:2]) <= _MOVABLE
+    on_floor = CATEGORIES[item.category].place in ("corner", "wall", "middle")
+    return small and on_floor and is_bare(home, index)
 
 
 class FreeFloor:
@@ -131,12 +173,11 @@ class FreeFloor:
         """Gives (n,) whether a round there lies in a room and touches nothing."""
         home = self._home
         x0, y0, x1, y1 = home.rooms[room].box
-        free: npt.NDArray[np.bool_] = (
-            (spots > np.array([x0, y0]) + radius) & (spots < np.array([x1, y1]) - radius)
-        ).all(axis=1)
-        others = self._blocks & (self._level == home.rooms[room].level)
+        inside = (spots > np.array([x0, y0]) + radius) & (spots < np.array([x1, y1]) - radius)
+        others: npt.NDArray[np.bool_] = self._blocks & (self._level == home.rooms[room].level)
         others[index] = False
         low, high = self._low[others], self._high[others]
+        free: npt.NDArray[np.bool_] = np.asarray(inside.all(axis=1))
         free &= (_gap(spots, low, high) > radius).all(axis=1)
         boxes = np.array([stairs.box for stairs in home.stairs]).reshape(-1, 4)
         free &= (_gap(spots, boxes[:, :2], boxes[:, 2:]) > radius).all(axis=1)
@@ -216,4 +257,19 @@ def walk_in(walk: Walk, scan: str, *, is_mirrored: bool = False) -> Walk:
     rotation[:, 1, 0] *= -1
     return replace(
         walk, ids=ids, position=walk.position * np.array([-1.0, 1.0, 1.0]), rotation=rotation + 0.0
+    )
+
+
+def part_of(walk: Walk, numbers: npt.NDArray[np.int64]) -> Walk:
+    """Gives some of the viewpoints, with the edges between them."""
+    square = np.ix_(numbers, numbers)
+    return Walk(
+        ids=tuple(walk.ids[number] for number in numbers.tolist()),
+        position=walk.position[numbers],
+        rotation=walk.rotation[numbers],
+        room=walk.room[numbers],
+        adjacency=walk.adjacency[square],
+        visible=walk.visible[square],
+        door=walk.door[square],
+        stairs=walk.stairs[square],
     )

@@ -59,38 +59,39 @@ def detours(rng: np.random.Generator, walk: Walk, *, count: int) -> list[list[in
     straight = distance[start, end]
     fits = (length >= METRES[0]) & (length <= METRES[1]) & (straight >= _APART)
     is_detour = length >= DETOUR * straight
-    chosen = _walks(
-        before, start, middle, end, np.flatnonzero(fits & is_detour), -(-count * 4 // 5)
-    )
-    chosen += _walks(before, start, middle, end, np.flatnonzero(fits), count - len(chosen), chosen)
-    if len(chosen) < count:  # a home too small for that
-        longest = np.argsort(-length, kind="stable")
-        short = (1, STEPS[1])
-        chosen += _walks(
-            before, start, middle, end, longest, count - len(chosen), chosen, steps=short
-        )
-    return [chosen[i] for i in rng.permutation(len(chosen))]
+    walks = _Walks(before, np.stack([start, middle, end], axis=1))
+    walks.take(np.flatnonzero(fits & is_detour), upto=-(-count * 4 // 5), fewest=STEPS[0])
+    walks.take(np.flatnonzero(fits), upto=count, fewest=STEPS[0])
+    # A home too small for that gives what it has, the longest first.
+    walks.take(np.argsort(-length, kind="stable"), upto=count, fewest=1)
+    return [walks.found[i] for i in rng.permutation(len(walks.found))]
 
 
-def _walks(
-    before: Ints,
-    start: Ints,
-    middle: Ints,
-    end: Ints,
-    rows: Ints,
-    count: int,
-    known: list[list[int]] | None = None,
-    *,
-    steps: tuple[int, int] = STEPS,
-) -> list[list[int]]:
-    """Gives the first `count` of the drawn walks that visit nothing twice and are not known."""
-    found: list[list[int]] = []
-    for row in rows.tolist():
-        if len(found) >= count:
-            break
-        a, b, c = int(start[row]), int(middle[row]), int(end[row])
-        path = way(before, a, b) + way(before, b, c)[1:]
-        once = len(set(path)) == len(path) and steps[0] < len(path) <= steps[1] + 1
-        if once and path not in found and path not in (known or []):
-            found.append(path)
-    return found
+class _Walks:
+    """Walks by way of a third viewpoint.
+
+    Args:
+        before: As `walking` gives it.
+        ends: (n, 3) start, middle and end of walks that were drawn.
+    """
+
+    def __init__(self, before: Ints, ends: Ints) -> None:
+        self.found: list[list[int]] = []
+        self._before = before
+        self._ends = ends
+
+    def take(self, rows: Ints, *, upto: int, fewest: int) -> None:
+        """Adds walks that visit nothing twice, until there are `upto`.
+
+        Args:
+            rows: Which of the drawn ones, in order.
+            upto: How many walks there shall be.
+            fewest: Edges of each at least.
+        """
+        for start, middle, end in self._ends[rows].tolist():
+            if len(self.found) >= upto:
+                return
+            path = way(self._before, start, middle) + way(self._before, middle, end)[1:]
+            once = len(set(path)) == len(path) and fewest < len(path) <= STEPS[1] + 1
+            if once and path not in self.found:
+                self.found.append(path)

@@ -54,7 +54,7 @@ class Floor:
             if storey in (stairs.storey, stairs.storey + 1):
                 _fill(open_floor, self._pixels(_corners(stairs.box)), 0)
         self.clearance = cv2.distanceTransform(open_floor, cv2.DIST_L2, 5) * CELL
-        self.free = self.clearance > BODY
+        self.free: Flags = np.greater(self.clearance, BODY)
 
     def _block(self, item: Item, open_floor: npt.NDArray[np.uint8]) -> None:
         if not CATEGORIES[item.category].blocks:

@@ -52,6 +52,9 @@ _ONE: Final = (
     "piano",
     "desk",
     "pendant lamp",
+    "bathtub",
+    "shower",
+    "ironing board",
 )
 """Categories that even a large room has one of."""
 

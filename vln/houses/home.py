@@ -32,7 +32,8 @@ def make_home(scan: str, *, seed: int, style: str, new_pairs: bool, viewpoints: 
         style: A name in `STYLES`.
         new_pairs: False: no (colour, category) of `HELD_OUT` is used; true: a third or more of
             its objects are such pairs.
-        viewpoints: About how many viewpoints, some 2 m apart, it should have, 6 to 200.
+        viewpoints: About how many viewpoints, some 2 m apart, it should have, 6 to 200; fewer than
+            10 still give the 10 or so of a kitchen, living room, bedroom and bathroom.
 
     Raises:
         BadConfig: `viewpoints` is out of range.

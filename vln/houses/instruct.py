@@ -24,11 +24,11 @@ from vln.houses.surroundings import Place, surroundings
 from vln.houses.wording import Wording
 
 PER_PATH: Final = 3
-SPARE: Final = 1.25
+SPARE: Final = 1.1
 """Routes drawn per path wanted: not all can be put into words."""
 ATTEMPTS: Final = 8
 """Texts tried for a route's three."""
-SHARPNESS: Final = 1.2
+SHARPNESS: Final = 1.5
 """How much likelier clearer clauses are said."""
 THERE_CHANCE: Final = 0.4
 """How often one stops "there", where the last clause already says where."""

@@ -7,6 +7,7 @@ eyes that see objects per view can decide, and words without eyes cannot.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Final
@@ -31,10 +32,12 @@ MIN_ASIDE_LEAD: Final = np.radians(10.0)
 """Least that it lies farther beside any other way."""
 NEARER: Final = 1.6
 """Times farther away that another object of the same name must be."""
-MIN_SHARE: Final = 0.003
+MIN_SHARE: Final = 0.008
 """Least share of the way's view that its box covers."""
 DOMINANCE: Final = 2.0
 """Times that the name covers more of the way's view than of any other way's."""
+WORDS_LEAD: Final = 1.2
+"""Times that the root areas of colour and category must be together what another way's are."""
 TURN_ASIDE: Final = np.radians(50.0)
 """Most that a way lies beside straight left, right, ahead or back to be called that."""
 TURN_LEAD: Final = np.radians(20.0)
@@ -82,10 +85,24 @@ class Landmarks:
         others_aside = -_others(-aside, empty=-np.inf)
         points = (aside <= MAX_ASIDE) & (others_aside - aside >= MIN_ASIDE_LEAD)
         points = points & (self.place.area >= MIN_SHARE)
-        valid = points & (ratio >= np.log2(DOMINANCE)) & self.is_clear[:, :, None]
+        valid = points & (ratio >= np.log2(DOMINANCE)) & self.is_clear[:, :, None] & self._in_words
         size = np.clip(np.log2(np.maximum(self.place.area, 1e-4) / 0.01), -2, 3)
-        score = np.minimum(ratio, 3.0) + 0.5 * np.minimum(ratio[1], 3.0) + 0.4 * size
+        score = np.minimum(ratio, 3.0) + np.minimum(ratio[1], 3.0) + size
         return np.where(valid, score, -np.inf)
+
+    @cached_property
+    def _in_words(self) -> Flags:
+        """(n, k) whether the way is the one for eyes that know colour and category apart, too.
+
+        They have never met some pairs, and then can only add up what they know of the words.
+        """
+        colour = np.array(self.place.colour)
+        same = self.same_name[1], colour[:, None] == colour
+        category, coloured = (np.sqrt(alike.astype(np.float64) @ self.place.area) for alike in same)
+        alone = category >= math.sqrt(DOMINANCE) * _others(category)
+        return np.asarray(
+            alone | (category + coloured >= WORDS_LEAD * _others(category + coloured))
+        )
 
     @cached_property
     def singles_out(self) -> Flags:
@@ -104,19 +121,19 @@ class Landmarks:
     def words(self, way: int, heading: float) -> list[Clause]:
         """Gives the clauses without an object that ask for a way and no other.
 
+        A door alone is none of them: boxes of objects do not show where doors are.
+
         Args:
             way: Its index.
             heading: Where one looks, a multiple of 30 degrees.
         """
-        climb, door = self.place.climb, self.place.door >= 0
+        climb = self.place.climb
         if climb[way]:
             only = (climb == climb[way]).sum() == 1
             return [Clause("climb", side="up" if climb[way] > 0 else "down")] if only else []
         turned = self.turns[int(geometry.snap_heading_step(heading)), :, way]
-        found = [
-            Clause("turn", side=side) for side, is_it in zip(SIDES, turned, strict=True) if is_it
-        ]
-        return [*found, Clause("door")] if door[way] and door.sum() == 1 else found
+        sides = zip(SIDES, turned.tolist(), strict=True)
+        return [Clause("turn", side=side) for side, is_it in sides if is_it]
 
     @cached_property
     def marks_turn(self) -> Flags:

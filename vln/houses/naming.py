@@ -10,7 +10,6 @@ from typing import Final
 
 import numpy as np
 
-from vln.houses.catalogue import CATEGORIES
 from vln.houses.scene import Item, Room
 
 NAMED_PIXELS: Final = 120.0
@@ -92,12 +91,6 @@ def size_words(item: Item) -> tuple[str, ...]:
     return ()
 
 
-def is_larger_half(item: Item) -> bool:
-    """Says whether an object is larger than half of its category."""
-    spans = CATEGORIES[item.category].size
-    return sum(s / (low + high) for s, (low, high) in zip(item.size, spans, strict=True)) > 1.5
-
-
 def room_words(room: Room) -> tuple[str, ...]:
     """Gives adjectives for a room's size, none where it is neither large nor small."""
     x0, y0, x1, y1 = room.box
@@ -129,8 +122,3 @@ def counted(number: int, phrase: str) -> str:
         return with_article(phrase)
     spoken = _NUMBERS[number] if number < len(_NUMBERS) else "several"
     return f"{spoken} {plural(phrase)}"
-
-
-def listed(phrases: Sequence[str]) -> str:
-    """Gives "a", "a and b", "a, b and c"."""
-    return " and ".join([", ".join(phrases[:-1]), phrases[-1]] if len(phrases) > 1 else phrases)

@@ -24,9 +24,6 @@ from vln.houses.scene import Home
 from vln.houses.sight import Sights
 from vln.houses.speech import Clause, Speech, spoken
 from vln.houses.telling import VOICES, Voice
-from vln.houses.traces import pose_trace, trace_bytes, write_pose_trace
-
-__all__ = ["guide_records", "pose_trace", "trace_bytes", "write_pose_trace"]
 
 SHORTEST, LONGEST = 60, 120
 """Words of an instruction."""

@@ -87,10 +87,10 @@ def walk_of(home: Home) -> Walk:
         ids=tuple(_identity(home.scan, number) for number in range(len(points))),
         position=points + np.array([0.0, 0.0, CAMERA_HEIGHT]),
         rotation=_rotations(rng, len(points)),
-        room=_rooms(home, points),
+        room=rooms_at(home, points),
         adjacency=adjacency,
         visible=_sight_lines(points, floors) | adjacency,
-        door=_doors(home, points, adjacency),
+        door=doors_of(home, points, adjacency),
         stairs=stairs[np.ix_(kept, kept)],
     )
 
@@ -265,7 +265,8 @@ def _sight_lines(points: Floats, floors: list[Floor]) -> Flags:
     return sight
 
 
-def _rooms(home: Home, points: Floats) -> Ints:
+def rooms_at(home: Home, points: Floats) -> Ints:
+    """Gives (n,) the room that points (n, 3) of the floor lie in, or next to."""
     boxes = np.array([room.box for room in home.rooms])
     level = np.array([room.level for room in home.rooms])
     outside = np.maximum(boxes[:, :2] - points[:, None, :2], points[:, None, :2] - boxes[:, 2:])
@@ -274,7 +275,8 @@ def _rooms(home: Home, points: Floats) -> Ints:
     return nearest
 
 
-def _doors(home: Home, points: Floats, adjacency: Flags) -> Ints:
+def doors_of(home: Home, points: Floats, adjacency: Flags) -> Ints:
+    """Gives (V, V) the opening that an edge between points (V, 3) of the floor passes, else -1."""
     door = np.full(adjacency.shape, -1, np.int64)
     start, end = np.nonzero(adjacency)
     for number, opening in enumerate(home.openings):

@@ -232,7 +232,7 @@ def _weave(count: int, depth: float, name: str) -> Drawn:
     over = (thread[:, None] + thread[None, :]) % 2 == 0
     most = SMALL / count / 2
     height = np.where(over, edge[:, None], edge[None, :]) / most
-    tone = 1 - depth / 2 + depth * (height - 0.4) + 0.05 * noise(name, SMALL, (64, 64))
+    tone = 0.97 + depth * (height - 0.5) + 0.05 * noise(name, SMALL, (64, 64))
     return tone + np.where(over, 0.03, -0.03), np.zeros_like(tone)
 
 

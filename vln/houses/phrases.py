@@ -77,6 +77,7 @@ PAST: Final = (
 ROUND: Final[dict[str, tuple[str, ...]]] = {
     "left": ("turn left towards {x}", "go left towards {x}"),
     "right": ("turn right towards {x}", "go right towards {x}"),
+    "straight": ("go straight towards {x}", "walk straight towards {x}"),
     "around": ("turn around towards {x}",),
 }
 """A turn and the object that one comes to look at; the object decides."""
@@ -112,6 +113,7 @@ DOOR: Final = (
     "walk out of the {room}",
     "go through the {hole}",
 )
+"""Read, but not written: what shows objects alone shows no doors."""
 HOLES: Final[dict[str, tuple[str, ...]]] = {"door": ("door", "doorway"), "arch": ("archway",)}
 
 TURN: Final[dict[str, tuple[str, ...]]] = {

@@ -1,6 +1,6 @@
-"""Which rooms an eye may see into, through doors, arches and stair wells.
+"""Which rooms and objects an eye may see, through doors, arches and stair wells.
 
-A room that is left out cannot be seen; one that is named may still be hidden. Rays are followed in
+What is left out cannot be seen; what is named may still be hidden. Rays are followed in
 plan: each opening leaves a wedge of directions, and the next opening a part of that.
 """
 
@@ -12,7 +12,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from vln.houses.scene import STOREY, WALL, Home, Point
+from vln.houses.scene import STOREY, WALL, Home, Item, Point
 
 Wedge = tuple[float, float]
 """Headings from the first to the second, turning right; the second less than pi after the first."""
@@ -21,15 +21,14 @@ _CLOSE: Final = 0.15
 """Metres from an opening within which it hides nothing."""
 
 
-def rooms_in_sight(home: Home, eye: npt.ArrayLike) -> npt.NDArray[np.bool_]:
-    """Gives (R,) bool, the rooms that may be seen from a place.
+def in_sight(home: Home, eye: npt.ArrayLike) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool_]]:
+    """Gives what may be seen from a place: (R,) bool for rooms, (I,) bool for objects.
 
     Args:
         home: The home.
         eye: (3,) world coordinates; outside of all rooms everything may be seen.
     """
     x, y, z = (float(value) for value in np.asarray(eye, np.float64))
-    seen = np.zeros(len(home.rooms), np.bool_)
     within = [
         index
         for index, room in enumerate(home.rooms)
@@ -37,12 +36,28 @@ def rooms_in_sight(home: Home, eye: npt.ArrayLike) -> npt.NDArray[np.bool_]:
         and room.box[1] - WALL <= y <= room.box[3] + WALL
         and room.level - 0.1 <= z <= room.level + STOREY
     ]
-    if not within:
-        return ~seen
+    wedges: list[list[Wedge | None]] = [[] for _ in home.rooms]
     doors = _doors(home)
     for room in within:
-        _look(doors, (x, y), room, None, seen, (room,))
-    return seen
+        _look(doors, (x, y), room, None, wedges, (room,))
+    rooms = np.array([bool(some) or not within for some in wedges], np.bool_)
+    items = np.array(
+        [not within or _is_in(item, (x, y), wedges[item.room]) for item in home.items], np.bool_
+    )
+    return rooms, items
+
+
+def _is_in(item: Item, eye: Point, wedges: list[Wedge | None]) -> bool:
+    """Tells whether a circle around an object reaches into one of the wedges."""
+    if not wedges or None in wedges:
+        return bool(wedges)
+    x, y = item.position[0] - eye[0], item.position[1] - eye[1]
+    far, reach = math.hypot(x, y), 0.1 + math.hypot(item.size[0], item.size[1]) / 2
+    if far <= reach:
+        return True
+    half, heading = math.asin(reach / far), math.atan2(x, y)
+    span = heading - half, heading + half
+    return any(_shared(wedge, span) is not None for wedge in wedges if wedge is not None)
 
 
 Door = tuple[int, tuple[Point, ...]]
@@ -71,18 +86,18 @@ def _look(
     eye: Point,
     room: int,
     wedge: Wedge | None,
-    seen: npt.NDArray[np.bool_],
+    wedges: list[list[Wedge | None]],
     path: tuple[int, ...],
 ) -> None:
-    """Marks a room and all that is seen through it within a wedge; None is all around."""
-    seen[room] = True
+    """Adds a wedge to a room's and to those of all that is seen through it; None is all around."""
+    wedges[room].append(wedge)
     for behind, points in doors[room]:
         if behind in path:
             continue
         part = _wedge(eye, points)
         both = wedge if part is None else part if wedge is None else _shared(wedge, part)
         if both is not None or (part is None and wedge is None):
-            _look(doors, eye, behind, both, seen, (*path, behind))
+            _look(doors, eye, behind, both, wedges, (*path, behind))
 
 
 def _wedge(eye: Point, points: tuple[Point, ...]) -> Wedge | None:

@@ -32,6 +32,9 @@ _WIDTHS: Final[dict[str, tuple[float, float]]] = {
 }
 """Metres that a room takes along its corridor."""
 
+_ENOUGH: Final = {"bedroom": 0.4, "bathroom": 0.4, "laundry room": 3.0}
+"""How much each room of a kind speaks against another one; 1 else."""
+
 _SHARES: Final[dict[Group, float]] = {
     ("bedroom", "bathroom"): 0.16,
     ("bedroom", "bathroom", "bedroom"): 0.06,
@@ -111,8 +114,8 @@ def _next_group(
 
 
 def _most(group: Group, chosen: Counter[str]) -> float:
-    """Gives how often the commonest kind of a group is there, bedrooms and baths counting less."""
-    return max(chosen[kind] * (0.4 if kind in ("bedroom", "bathroom") else 1.0) for kind in group)
+    """Gives how often the commonest kind of a group is there, each by its own measure."""
+    return max(chosen[kind] * _ENOUGH.get(kind, 1.0) for kind in group)
 
 
 def _drawn(options: dict[Group, float], *, rng: np.random.Generator) -> Group:

@@ -66,51 +66,32 @@ def visible(
             f"corners {corners.shape}, eye {at.shape} and rotation {turn.shape}; expected "
             "(T, 3, 3), (3,) and (3, 3)."
         )
-    triangle = np.full((NUM_FACES, size, size), NOTHING, np.int32)
-    nearness = np.zeros((NUM_FACES, size, size), np.float32)
-    everything = np.arange(len(corners), dtype=np.int64)
-    draw(corners, everything, at, turn, FACE_AXES, triangle, nearness)
+    triangle = np.empty((NUM_FACES, size, size), np.int32)
+    nearness = np.empty((NUM_FACES, size, size), np.float32)
+    chosen = np.arange(len(corners), dtype=np.int64)
+    local, order = prepare(corners, chosen, at, turn)
+    for face in range(NUM_FACES):
+        draw(local, order, chosen, FACE_AXES[face], triangle[face], nearness[face])
     with np.errstate(divide="ignore"):
         return triangle, np.divide(np.float32(1), nearness, dtype=np.float32)
 
 
 @compiled
-def draw(
-    corners: Floats32,
-    chosen: Ints,
-    eye: Floats,
-    rotation: Floats,
-    axes: Floats,
-    triangle: Ints32,
-    nearness: Floats32,
-) -> None:
-    """Draws all six faces into `triangle` and `nearness` (1 / metres), both (6, S, S).
-
-    Arguments are those of `visible`; `chosen` (C,) are the triangles that may be seen at all.
-    """
-    local, order, count = _facing(corners, chosen, eye, rotation)
-    turned = np.empty((3, 3))
-    for face in range(axes.shape[0]):
-        out, right, down = axes[face, 0], axes[face, 1], axes[face, 2]
-        for rank in range(count):
-            place = order[rank]
-            for corner in range(3):
-                v = local[place, corner]
-                turned[corner, 0] = v[0] * right[0] + v[1] * right[1] + v[2] * right[2]
-                turned[corner, 1] = v[0] * down[0] + v[1] * down[1] + v[2] * down[2]
-                turned[corner, 2] = v[0] * out[0] + v[1] * out[1] + v[2] * out[2]
-            if not _is_beside(turned):
-                _fill(turned, chosen[place], triangle[face], nearness[face])
-
-
-@compiled
-def _facing(
-    corners: Floats32, chosen: Ints, eye: Floats, rotation: Floats
-) -> tuple[Floats, Ints, int]:
-    """Gives corners (C, 3, 3) in the skybox frame, and the order in which to draw triangles.
+def prepare(corners: Floats32, chosen: Ints, eye: Floats, rotation: Floats) -> tuple[Floats, Ints]:
+    """Gives triangles as an eye sees them.
 
     Those that turn their back are left out; near ones come first, since what they hide is then
     never written.
+
+    Args:
+        corners: As in `visible`.
+        chosen: (C,) the triangles that may be seen at all.
+        eye: As in `visible`.
+        rotation: As in `visible`.
+
+    Returns:
+        (C, 3, 3) corners of the chosen in the skybox frame; and (V,) which of them to draw, in
+        that order.
     """
     total = chosen.shape[0]
     local = np.empty((total, 3, 3))
@@ -134,14 +115,46 @@ def _facing(
             starts[bucket[place] + 1] += 1
     for b in range(_BUCKETS):
         starts[b + 1] += starts[b]
-    count = starts[_BUCKETS]
-    order = np.empty(count, np.int64)
+    order = np.empty(starts[_BUCKETS], np.int64)
     for place in range(total):
         b = bucket[place]
         if b >= 0:
             order[starts[b]] = place
             starts[b] += 1
-    return local, order, count
+    return local, order
+
+
+@compiled
+def draw(
+    local: Floats,
+    order: Ints,
+    chosen: Ints,
+    axes: Floats,
+    triangle: Ints32,
+    nearness: Floats32,
+) -> None:
+    """Draws one face.
+
+    Args:
+        local: As `prepare` gives.
+        order: As `prepare` gives.
+        chosen: As `prepare` takes.
+        axes: (3, 3) rows out of, right along and down along the face.
+        triangle: (S, at least S), filled with triangles' numbers.
+        nearness: (S, at least S), filled with 1 / metres along the face's axis.
+    """
+    triangle[:] = NOTHING
+    nearness[:] = 0
+    turned, edges = np.empty((3, 3)), np.empty((3, 3))
+    for rank in range(order.shape[0]):
+        place = order[rank]
+        for corner in range(3):
+            x, y, z = local[place, corner, 0], local[place, corner, 1], local[place, corner, 2]
+            for axis in range(3):  # right, down, out
+                row = (axis + 1) % 3
+                turned[corner, axis] = x * axes[row, 0] + y * axes[row, 1] + z * axes[row, 2]
+        if not _is_beside(turned):
+            _fill(turned, chosen[place], edges, triangle, nearness)
 
 
 @compiled
@@ -178,18 +191,17 @@ def _rows(v: Floats, size: int) -> tuple[int, int]:
 
 
 @compiled
-def _fill(v: Floats, index: int, triangle: Ints32, nearness: Floats32) -> None:
-    """Draws one triangle into one face."""
+def _fill(v: Floats, index: int, edges: Floats, triangle: Ints32, nearness: Floats32) -> None:
+    """Draws one triangle into one face; `edges` (3, 3) is memory for its edge functions."""
     size = triangle.shape[0]
     first, after = _rows(v, size)
     if first >= after:
         return
-    edges = np.empty((3, 3))
     for edge in range(3):
-        a, b = v[(edge + 2) % 3], v[(edge + 1) % 3]
-        edges[edge, 0] = a[1] * b[2] - a[2] * b[1]
-        edges[edge, 1] = a[2] * b[0] - a[0] * b[2]
-        edges[edge, 2] = a[0] * b[1] - a[1] * b[0]
+        a, b = (edge + 2) % 3, (edge + 1) % 3
+        edges[edge, 0] = v[a, 1] * v[b, 2] - v[a, 2] * v[b, 1]
+        edges[edge, 1] = v[a, 2] * v[b, 0] - v[a, 0] * v[b, 2]
+        edges[edge, 2] = v[a, 0] * v[b, 1] - v[a, 1] * v[b, 0]
     # The three edge functions add up to one over the depth, times this.
     scale = -1 / _volume(v)
     across = (edges[0, 0] + edges[1, 0] + edges[2, 0]) * scale
@@ -203,7 +215,7 @@ def _fill(v: Floats, index: int, triangle: Ints32, nearness: Floats32) -> None:
         low, high = _span(edges, y, size)
         if low < high:
             start = np.float32(middle + down * y + across * left)
-            _fill_span(low, high, start, step, index, triangle[row], nearness[row])
+            _fill_span(row, low, high, start, step, index, triangle, nearness)
 
 
 @compiled
@@ -228,6 +240,7 @@ def _span(edges: Floats, y: float, size: int) -> tuple[int, int]:
 
 @compiled
 def _fill_span(
+    row: int,
     low: int,
     high: int,
     start: np.float32,
@@ -236,8 +249,8 @@ def _fill_span(
     triangle: Ints32,
     nearness: Floats32,
 ) -> None:
-    # without branches, so that several columns are done at once
     for column in range(low, high):
-        near, known = start + step * np.float32(column), nearness[column]
-        nearness[column] = near if near > known else known
-        triangle[column] = index if near > known else triangle[column]
+        near = start + step * np.float32(column)
+        if near > nearness[row, column]:
+            nearness[row, column] = near
+            triangle[row, column] = index

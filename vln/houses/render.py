@@ -19,9 +19,9 @@ from vln.houses.light import Baker, side_of
 from vln.houses.mesh import Mesh, home_mesh
 from vln.houses.normals import bent_normals, flat_normals, split_long
 from vln.houses.outdoors import outdoors
-from vln.houses.portals import rooms_in_sight
-from vln.houses.raster import NOTHING, draw
-from vln.houses.samples import GLOW, LIT, WINDOW, Looks, Triangles, room_for
+from vln.houses.portals import in_sight
+from vln.houses.raster import draw, prepare
+from vln.houses.samples import GLOW, LIT, PADDING, WINDOW, Looks, Triangles, room_for
 from vln.houses.scene import Finish, Home
 from vln.houses.shade import shade
 from vln.houses.texture import GLOSS, Atlas, linear, srgb_table
@@ -30,8 +30,9 @@ from vln.panorama.pinhole import FACE_AXES
 
 Bytes = npt.NDArray[np.uint8]
 Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
 
-QUALITY: Final = 88
+QUALITY: Final = 90
 """JPEG quality at which a strip of 512-pixel faces takes 150 to 200 kB."""
 _BRIGHTEST: Final = 4.0
 _TABLE: Final = srgb_table(entries=16384, brightest=_BRIGHTEST)
@@ -42,6 +43,8 @@ _LONGEST: Final = 0.45
 
 class HomeRenderer:
     """Renders one home. Bakes its light when it is made, about a second.
+
+    Keeps scratch memory: one renderer per thread.
 
     Args:
         home: What is seen.
@@ -58,7 +61,9 @@ class HomeRenderer:
         self.size = size
         mesh = home_mesh(home, step=None)
         baker = Baker.of(home, mesh)
-        self._triangles = _triangles(home, mesh, baker)
+        self._triangles, owner = _triangles(home, mesh, baker)
+        # rooms first, then objects
+        self._group = np.where(owner < 0, -1 - owner, len(home.rooms) + owner)
         self._looks = _looks(mesh.finishes)
         self._charts = baker.charts()
         self._lights = baker.lights
@@ -72,18 +77,29 @@ class HomeRenderer:
         Args:
             position: (3,) world coordinates of the eye.
             rotation: (3, 3) skybox frame to world.
+
+        Raises:
+            BadConfig: Arrays of other shapes, or numbers that are not finite.
         """
         eye = np.ascontiguousarray(position, np.float64)
         turn = np.ascontiguousarray(rotation, np.float64)
-        chosen = np.flatnonzero(rooms_in_sight(self.home, eye)[self._triangles.room])
-        fine = (NUM_FACES, 2 * self.size, 2 * self.size)
-        triangle, nearness = np.full(fine, NOTHING, np.int32), np.zeros(fine, np.float32)
-        draw(self._triangles.corners, chosen, eye, turn, FACE_AXES, triangle, nearness)
+        is_finite = bool(np.isfinite(eye).all() and np.isfinite(turn).all())
+        if eye.shape != (3,) or turn.shape != (3, 3) or not is_finite:
+            raise BadConfig(
+                f"an eye at {eye.tolist()} and a rotation {turn.tolist()}; expected (3,) and "
+                "(3, 3) finite numbers."
+            )
+        chosen = np.flatnonzero(np.concatenate(in_sight(self.home, eye))[self._group])
+        local, order = prepare(self._triangles.corners, chosen, eye, turn)
+        # one face after the other in the same memory, so that it stays near the processor
+        fine = (2 * self.size, 2 * self.size + PADDING)
+        triangle, nearness = np.empty(fine, np.int32), np.empty(fine, np.float32)
         picture = np.empty((NUM_FACES, self.size, self.size, 3), np.uint8)
         for face in range(NUM_FACES):
+            draw(local, order, chosen, FACE_AXES[face], triangle, nearness)
             shade(
-                triangle[face],
-                nearness[face],
+                triangle,
+                nearness,
                 eye,
                 FACE_AXES[face] @ turn.T,
                 self._triangles,
@@ -114,8 +130,8 @@ def strip_bytes(faces: Bytes, *, quality: int = QUALITY) -> bytes:
     return encoded.tobytes()
 
 
-def _triangles(home: Home, mesh: Mesh, baker: Baker) -> Triangles:
-    """Gives a mesh as it is shaded: objects split, lit at their corners."""
+def _triangles(home: Home, mesh: Mesh, baker: Baker) -> tuple[Triangles, Ints]:
+    """Gives a mesh as it is shaded, objects split and lit at their corners; and its owners."""
     shell = mesh.owner < 0
     corners, parent = split_long(mesh.corners, ~shell, longest=_LONGEST)
     owner, finish = mesh.owner[parent].astype(np.int64), mesh.finish[parent].astype(np.int64)
@@ -132,7 +148,7 @@ def _triangles(home: Home, mesh: Mesh, baker: Baker) -> Triangles:
         places = corners[items].reshape(-1, 3)[once]
         lit = baker.at(places, normals[once], np.repeat(room[items], 3)[once])
         bent[items], light[items] = normals.reshape(-1, 3, 3), lit[which].reshape(-1, 3, 3)
-    return Triangles(corners, normal, finish, room, chart, light, bent)
+    return Triangles(corners, normal, finish, room, chart, light, bent), owner
 
 
 def _looks(finishes: tuple[Finish, ...]) -> Looks:
@@ -144,8 +160,16 @@ def _looks(finishes: tuple[Finish, ...]) -> Looks:
         colour=linear(np.array([f.colour for f in finishes], np.float64)),
         second=atlas.seconds[which],
         gloss=np.array([GLOSS.get(f.material, 0.0) for f in finishes], np.float64),
+        depth=np.array([_depth(finish) for finish in finishes], np.float64),
         width=atlas.widths[which],
         per_metre=(atlas.widths / atlas.metres)[which],
         start=atlas.starts[which],
         texels=atlas.texels,
     )
+
+
+def _depth(finish: Finish) -> float:
+    """Gives how much of a material's pattern shows: paint hides most of wood's grain."""
+    red, green, blue = finish.colour
+    is_natural = red > green > blue and red - blue > 25
+    return 1.0 if finish.material != "wood" or is_natural else 0.3

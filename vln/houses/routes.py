@@ -25,19 +25,18 @@ from vln.houses.surroundings import Place
 Floats = npt.NDArray[np.float64]
 
 STEPS: Final = (3, 4, 5, 6)
-STEP_CHANCES: Final = (0.05, 0.37, 0.38, 0.2)
+STEP_CHANCES: Final = (0.06, 0.43, 0.36, 0.15)
 """How many steps a path has; R2R's have 3 to 6, nearly always 4 to 6."""
+_CUMULATED = np.cumsum(STEP_CHANCES)[:-1]
 MIN_METRES: Final = 5.0
 WORDS_ONLY: Final = 0.26
 """Most of a path's steps that words decide without an object."""
-MIN_CHOICES: Final = 12
+MIN_CHOICES: Final = 24
 """Least number of walks as long as the path, never straight back, that its start and turns allow.
 
 Without it, walking straight ahead through a home of few crossings arrives too often."""
-_TRIES = 400
+_TRIES = 1000
 """Draws per path wanted; poor homes run out of them."""
-_CHOOSY = 0.5
-"""Share of the draws for which `MIN_CHOICES` holds; homes without such paths get others."""
 
 
 @dataclass(frozen=True)
@@ -100,19 +99,24 @@ def sample_routes(
     sampler = _Sampler(rng, places, landmarks)
     found: dict[tuple[int, int], Route] = {}
     used: Counter[tuple[str, int]] = Counter()
-    most = max(2, math.ceil(2.5 * count / len(places)))
-    for attempt in range(_TRIES * count):
+    most = max(2, math.ceil(3 * count / len(places)))
+    limit = _TRIES * count
+    for attempt in range(limit):
         if len(found) == count:
             break
         route = sampler.draw()
-        choosy = attempt < _CHOOSY * _TRIES * count
-        if route is None or (choosy and choices(places, route.path) < MIN_CHOICES):
+        # Homes of few crossings must make do with fewer choices, and with crowded corners.
+        asked = MIN_CHOICES * (1 - 2 * attempt / limit)
+        if route is None or choices(places, route.path) < asked:
             continue
-        start, goal = route.path[0], route.path[-1]
-        if (start, goal) in found or max(used["start", start], used["goal", goal]) >= most:
+        start, fork, goal = route.path[0], route.path[-2], route.path[-1]
+        # Spread over the home by start and last fork: a limit on goals would prefer, at a fork,
+        # the end that is less often one, and that could be seen.
+        crowded = max(used["start", start], used["fork", fork]) >= most
+        if (start, goal) in found or (crowded and asked > 0):
             continue
         found[start, goal] = route
-        used.update([("start", start), ("goal", goal)])
+        used.update([("start", start), ("fork", fork)])
     return list(found.values())
 
 
@@ -126,7 +130,10 @@ def choices(places: Sequence[Place], path: Sequence[int]) -> int:
 
 
 class _Sampler:
-    """Draws routes one by one; keeps the trees of the starts it has met."""
+    """Draws routes one by one; keeps the trees of the starts it has met.
+
+    Plain lists throughout: most draws come to nothing, so one must cost microseconds.
+    """
 
     def __init__(
         self,
@@ -137,37 +144,51 @@ class _Sampler:
         self.rng = rng
         self.places = places
         self.landmarks = landmarks
-        self.seen = [marks.singles_out for marks in landmarks]
+        self.ways: list[list[int]] = [place.ways.tolist() for place in places]
+        self.steps: list[list[int]] = [(p.view % geometry.NUM_HEADINGS).tolist() for p in places]
+        self.seen: list[list[bool]] = [marks.singles_out.tolist() for marks in landmarks]
         self.stops = [bool(marks.marks_stop.any()) for marks in landmarks]
         self.metres = walked_metres(places)
         self.trees: dict[int, Tree] = {}
+        self._said: dict[tuple[int, int, int], bool] = {}
 
     def draw(self) -> Route | None:
         """Gives a route, None where chance led to a fork that cannot be described."""
         start = int(self.rng.integers(len(self.places)))
-        steps = int(self.rng.choice(STEPS, p=STEP_CHANCES))
-        heading = int(self.rng.integers(geometry.NUM_HEADINGS)) * geometry.STEP
+        steps = STEPS[int(np.searchsorted(_CUMULATED, self.rng.random()))]
+        step = int(self.rng.integers(geometry.NUM_HEADINGS))
         if start not in self.trees:
             self.trees[start] = Tree(self.places, self.metres[start])
-        path = self._walk(start, steps, heading)
-        if path is None or self.metres[start, path[-1]] < MIN_METRES:
+        path = self._walk(start, steps, step)
+        if path is None:
             return None
-        return Route(tuple(path), heading, float(self.metres[start, path[-1]]))
+        return Route(tuple(path), step * geometry.STEP, float(self.metres[start, path[-1]]))
 
-    def _walk(self, start: int, steps: int, heading: float) -> list[int] | None:
+    def _walk(self, start: int, steps: int, step: int) -> list[int] | None:
+        """Gives a path; `step` is the heading one looks along, in steps of 30 degrees."""
         tree, path, words = self.trees[start], [start], 0
         while len(path) <= steps:
-            left = steps - len(path)
-            place = self.places[path[-1]]
-            ways = [w for w in tree.onward[path[-1]] if tree.depth[int(place.ways[w])] >= left]
-            if not ways or (left == 0 and not all(self.stops[int(place.ways[w])] for w in ways)):
+            here, left = path[-1], steps - len(path)
+            to = self.ways[here]
+            ways = [way for way in tree.onward[here] if tree.depth[to[way]] >= left]
+            if not ways or (left == 0 and not all(self._may_end(start, to[w]) for w in ways)):
                 return None
-            if not self.seen[path[-1]][ways].all():
+            if not all(self.seen[here][way] for way in ways):
                 words += 1
-                marks = self.landmarks[path[-1]]
-                if words > WORDS_ONLY * steps or not all(marks.words(w, heading) for w in ways):
+                if words > WORDS_ONLY * steps or not all(
+                    self._has_words(here, w, step) for w in ways
+                ):
                     return None
-            way = ways[int(self.rng.integers(len(ways)))]
-            heading = float(geometry.view_heading(place.view[way]))
-            path.append(int(place.ways[way]))
+            way = ways[int(self.rng.random() * len(ways))]
+            step = self.steps[here][way]
+            path.append(to[way])
         return path
+
+    def _may_end(self, start: int, goal: int) -> bool:
+        return self.stops[goal] and bool(self.metres[start, goal] >= MIN_METRES)
+
+    def _has_words(self, here: int, way: int, step: int) -> bool:
+        key = (here, way, step)
+        if key not in self._said:
+            self._said[key] = bool(self.landmarks[here].words(way, step * geometry.STEP))
+        return self._said[key]

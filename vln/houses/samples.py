@@ -26,6 +26,8 @@ LIT: Final = 0
 WINDOW: Final = 1
 GLOW: Final = 2
 
+PADDING: Final = 48
+"""Numbers added to rows whose length is a power of two, which a cache serves badly."""
 _SAME_WAY: Final = 0.9
 """Cosine between normals of what is taken for one curve."""
 _SAME_DEPTH: Final = 0.04
@@ -61,6 +63,7 @@ class Looks(NamedTuple):
         colour: (F, 3) float64 linear RGB.
         second: (F, 3) float64 linear RGB.
         gloss: (F,) float64.
+        depth: (F,) float64, by how much their pictures' tones count.
         width: (F,) int64 pixels along a picture.
         per_metre: (F,) float64 pixels in a metre.
         start: (F, L) int64 where its levels begin.
@@ -71,6 +74,7 @@ class Looks(NamedTuple):
     colour: Floats
     second: Floats
     gloss: Floats
+    depth: Floats
     width: Ints
     per_metre: Floats
     start: Ints
@@ -91,7 +95,7 @@ class Samples(NamedTuple):
         place: (3, N) where they meet the surface.
         u: Metres along the surface's first direction.
         v: Metres along its second direction.
-        blur: Metres on the surface that a pixel spans.
+        blur: Square metres of the surface that a pixel spans.
         facing: Cosine between the ray and the surface's normal.
         tone: Of the finish's picture.
         mix: Share of the second colour.
@@ -119,7 +123,7 @@ class Samples(NamedTuple):
 
 def room_for(size: int) -> Samples:
     """Gives memory for the samples of a row of a face of S pixels."""
-    most = 4 * size
+    most = 4 * size + PADDING  # or all would share the same few lines of the processor's cache
     whole = np.zeros((3, most), np.int32)
     single = np.zeros((9, most), np.float32)
     triple = np.zeros((4, 3, most), np.float32)
@@ -134,14 +138,14 @@ def collect(
 
     Args:
         row: Of pixels.
-        triangle: (2 S, 2 S) as `raster.draw` leaves it.
-        nearness: (2 S, 2 S) as `raster.draw` leaves it.
+        triangle: (2 S, at least 2 S) as `raster.draw` leaves it.
+        nearness: (2 S, at least 2 S) as `raster.draw` leaves it.
         triangles: What is drawn.
         samples: Filled: triangle, pixel, weight, near, across, down.
     """
     count, size = 0, triangle.shape[0]
     seen, near, pixel, weight = samples.triangle, samples.near, samples.pixel, samples.weight
-    across, down = samples.across, samples.down
+    across, down, finish, normal = samples.across, samples.down, triangles.finish, triangles.normal
     top, scale = 2 * row, 1.0 / size
     for left in range(0, size, 2):
         own, first = triangle[top, left], count
@@ -155,11 +159,12 @@ def collect(
             continue
         for quarter in range(4):
             i, j = top + (quarter >> 1), left + (quarter & 1)
-            known = _known(triangle[i, j], nearness[i, j], first, count, triangles, samples)
+            t, depth = triangle[i, j], nearness[i, j]
+            known = _known(t, depth, first, count, finish, normal, seen, near)
             if known >= 0:
                 weight[known] += 1
                 continue
-            seen[count], near[count] = triangle[i, j], nearness[i, j]
+            seen[count], near[count] = t, depth
             across[count] = (2 * j + 1) * scale - 1
             down[count] = (2 * i + 1) * scale - 1
             pixel[count], weight[count] = left >> 1, 1
@@ -169,28 +174,38 @@ def collect(
 
 @compiled
 def _known(
-    index: int, near: np.float32, first: int, after: int, triangles: Triangles, samples: Samples
+    t: int,
+    depth: float,
+    first: int,
+    after: int,
+    finish: Ints,
+    normal: Floats,
+    seen: Ints32,
+    near: Floats32,
 ) -> int:
-    """Gives the sample, from `first` on, whose surface a triangle continues, -1 if none's."""
+    """Gives the sample, of those from `first` on, whose surface a triangle continues; -1 for none.
+
+    Args:
+        t: The triangle.
+        depth: One over its depth here.
+        first: Of the samples.
+        after: The one after the last sample.
+        finish: Of all triangles.
+        normal: Of all triangles.
+        seen: The samples' triangles.
+        near: One over the samples' depths.
+    """
     for k in range(first, after):
-        if is_same(index, near, k, triangles, samples):
+        other = seen[k]
+        if other == t:
+            return k
+        if other < 0 or t < 0 or finish[other] != finish[t]:
+            continue
+        same = normal[t, 0] * normal[other, 0] + normal[t, 1] * normal[other, 1]
+        same += normal[t, 2] * normal[other, 2]
+        if same > _SAME_WAY and abs(depth - near[k]) < _SAME_DEPTH * depth:
             return k
     return -1
-
-
-@compiled
-def is_same(index: int, near: np.float32, k: int, triangles: Triangles, samples: Samples) -> bool:
-    """Tells whether a triangle at some nearness continues the surface that a sample shows."""
-    other = samples.triangle[k]
-    if other == index:
-        return True
-    finish, normal = triangles.finish, triangles.normal
-    if other < 0 or index < 0 or finish[other] != finish[index]:
-        return False
-    same = normal[index, 0] * normal[other, 0] + normal[index, 1] * normal[other, 1]
-    if same + normal[index, 2] * normal[other, 2] < _SAME_WAY:
-        return False
-    return bool(abs(near - samples.near[k]) < _SAME_DEPTH * near)
 
 
 @compiled
@@ -226,7 +241,7 @@ def locate(
         lying = nz >= max(nx, ny)
         u[i] = y if nx > ny and not lying else x
         v[i] = y if lying else z
-        blur[i] = far * pixel / math.sqrt(facing)
+        blur[i] = far * far * pixel * pixel / facing
         towards[i] = facing
         way[0, i], way[1, i], way[2, i] = dx, dy, dz
         place[0, i], place[1, i], place[2, i] = x, y, z

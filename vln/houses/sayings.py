@@ -18,17 +18,19 @@ from vln.houses.catalogue import CATEGORIES
 from vln.houses.clauses import Clause
 from vln.houses.landmarks import Landmarks
 from vln.houses.navigate import Walk
-from vln.houses.reading import MOST_STEPS, REACHED
+from vln.houses.reading import REACHED
 from vln.houses.routes import Route
 from vln.houses.scene import Home
 from vln.houses.surroundings import Place
 
 BARE_PENALTY: Final = 0.15
 """How much worse an object without its colour is, in the units of `Landmarks.lead`."""
-ROUND_PENALTY: Final = 1.2
+ROUND_PENALTY: Final = 0.8
 """How much worse a turn is that an object makes needless."""
-SPAN_BONUS: Final = 2.5
+SPAN_BONUS: Final = 2.0
 """How much better one clause for two steps is than two clauses."""
+MAX_SPAN: Final = 2
+"""Most steps that one clause takes; with more, followers stop early."""
 AT_BONUS: Final = 0.5
 """How much better a turn is that has an object to be at."""
 
@@ -176,9 +178,8 @@ class Speaker:
         return Saying(clause, texts, span, score, item, room, following, leg.hole)
 
     def _in_words(self, leg: _Leg, clause: Clause) -> Iterator[Saying]:
-        if clause.kind != "turn":
-            texts = phrases.CLIMB[clause.side] if clause.kind == "climb" else phrases.DOOR
-            yield self._saying(leg, clause, texts)
+        if clause.kind == "climb":
+            yield self._saying(leg, clause, phrases.CLIMB[clause.side])
             return
         yield self._saying(leg, clause, phrases.TURN[clause.side])
         if clause.side in phrases.TURN_AT:
@@ -198,7 +199,7 @@ class Speaker:
     def _steps_to(self, route: Route, t: int, *, row: int, bare: bool) -> int:
         """Gives how many steps of the route lead to an object, 0 where they do not."""
         item = self.places[route.path[t]].item[row]
-        for step in range(t, min(len(route.path) - 1, t + MOST_STEPS)):
+        for step in range(t, min(len(route.path) - 1, t + MAX_SPAN)):
             leg = self._leg(route, step)
             rows = np.flatnonzero(leg.place.item == item)
             if not len(rows) or not np.isfinite(leg.lead[int(bare), rows[0]]):

@@ -53,8 +53,8 @@ def shade(
     """Colours one face, row by row.
 
     Args:
-        triangle: (2 S, 2 S) as `raster.draw` leaves it.
-        nearness: (2 S, 2 S) as `raster.draw` leaves it.
+        triangle: (2 S, at least 2 S) as `raster.draw` leaves it.
+        nearness: (2 S, at least 2 S) as `raster.draw` leaves it.
         eye: (3,) world coordinates.
         ways: (3, 3) rows out of, right along and down along the face, in the world.
         triangles: What is drawn.
@@ -84,13 +84,14 @@ def _set_texture(count: int, triangles: Triangles, looks: Looks, samples: Sample
     of, widths, densities, start = triangles.finish, looks.width, looks.per_metre, looks.start
     texels, us, vs, blurs = looks.texels, samples.u, samples.v, samples.blur
     tones, mixes, deepest = samples.tone, samples.mix, start.shape[1] - 1
+    depths = looks.depth
     seen = samples.triangle
     for i in range(count):
         finish = of[max(seen[i], 0)]
         level, width, per_metre = 0, widths[finish], densities[finish]
-        blur = blurs[i] * per_metre
-        while blur > 1.5 and level < deepest:
-            level, width, per_metre, blur = level + 1, width // 2, per_metre / 2, blur / 2
+        blur = blurs[i] * per_metre * per_metre
+        while blur > 2.25 and level < deepest:
+            level, width, per_metre, blur = level + 1, width >> 1, per_metre * 0.5, blur * 0.25
         x, y = us[i] * per_metre - 0.5, vs[i] * per_metre - 0.5
         column, row = math.floor(x), math.floor(y)
         q, p = x - column, y - row
@@ -99,7 +100,8 @@ def _set_texture(count: int, triangles: Triangles, looks: Looks, samples: Sample
         m, n = first + (row & (width - 1)) * width, first + ((row + 1) & (width - 1)) * width
         wa, wb, wc, wd = (1 - p) * (1 - q), (1 - p) * q, p * (1 - q), p * q
         a, b, c, d = m + j, m + k, n + j, n + k
-        tones[i] = texels[a, 0] * wa + texels[b, 0] * wb + texels[c, 0] * wc + texels[d, 0] * wd
+        tone = texels[a, 0] * wa + texels[b, 0] * wb + texels[c, 0] * wc + texels[d, 0] * wd
+        tones[i] = 1 + depths[finish] * (tone - 1)
         mixes[i] = texels[a, 1] * wa + texels[b, 1] * wb + texels[c, 1] * wc + texels[d, 1] * wd
 
 
@@ -176,7 +178,7 @@ def _emit(
                 way[0, i], way[1, i], way[2, i], outdoors
             )
         elif kinds[f] == GLOW:
-            gain = 0.9 + 0.6 * facing[i]
+            gain = 1.25 + 0.7 * facing[i]
             light[0, i] = colour[f, 0] * gain + 0.05 * facing[i]
             light[1, i] = colour[f, 1] * gain + 0.045 * facing[i]
             light[2, i] = colour[f, 2] * gain + 0.03 * facing[i]

@@ -17,7 +17,7 @@ from vln.geometry import NUM_VIEWS, elevation_of, heading_of, view_elevation, vi
 from vln.houses.compiled import compiled
 from vln.houses.mesh import home_mesh
 from vln.houses.navigate import Walk
-from vln.houses.portals import rooms_in_sight
+from vln.houses.portals import in_sight
 from vln.houses.raster import visible
 from vln.houses.scene import Home, Item
 from vln.panorama.faces import UPRIGHT
@@ -73,7 +73,7 @@ def sights_of(home: Home, walk: Walk) -> Sights:
     room = np.where(shell, -1 - mesh.owner, in_room[np.where(shell, 0, mesh.owner)])
     found = []
     for eye in walk.position:
-        near = rooms_in_sight(home, eye)[room]
+        near = in_sight(home, eye)[0][room]
         triangle, _ = visible(mesh.corners[near], eye=eye, rotation=UPRIGHT, size=FACE)
         found.append(_count(triangle, mesh.owner[near], len(home.items)))
     return _assemble(found, home, walk)

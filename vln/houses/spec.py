@@ -8,12 +8,15 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Final
 
 from vln.errors import BadConfig
 from vln.houses.styles import SEEN_STYLES, UNSEEN_STYLES
 from vln.runs import generator
 
+MARK: Final = "world.json"
+"""The file that a finished world has and an unfinished one has not."""
 MAX_HOMES: Final = 10_000
 MAX_PATHS: Final = 1_000
 
@@ -190,3 +193,8 @@ SPECS: Final[dict[str, WorldSpec]] = {
     )
 }
 """Every world by the name that `--env` gives it."""
+
+
+def is_whole(folder: Path) -> bool:
+    """Tells whether a folder holds a finished world."""
+    return (folder / MARK).is_file()

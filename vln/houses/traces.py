@@ -102,9 +102,9 @@ def _camera_to_world(
     back = -np.stack([sin_h * cos_e, cos_h * cos_e, sin_e], axis=-1)
     pose = np.zeros((len(heading), 4, 4))
     ours = np.stack([right, up, back, position], axis=-1)
+    # z up becomes y up: (x, y, z) -> (x, z, -y).
     pose[:, 0], pose[:, 1], pose[:, 2] = ours[:, 0], ours[:, 2], -ours[:, 1]
     pose[:, 3, 3] = 1.0
-    # The last row of `ours` columns is a position, whose fourth coordinate is 1.
     return pose
 
 

@@ -16,9 +16,10 @@ if TYPE_CHECKING:
 
 JOINTS: Final = (", ", " and ", ". ", ", then ", ". Then ", ". Next, ", " and then ", ". Now ")
 JOINT_CHANCES: Final = (0.24, 0.26, 0.3, 0.06, 0.04, 0.02, 0.04, 0.04)
-LAST_JOINTS: Final = (" and ", " and ", ". ", ". ", ", then ", " and then ")
+LAST_JOINTS: Final = (" and ", ". ", ", then ", " and then ")
+LAST_CHANCES: Final = (0.34, 0.34, 0.16, 0.16)
 SYNONYM_CHANCE: Final = 0.2
-BREVITY: Final = 0.5
+BREVITY: Final = 0.6
 """How much rarer a phrase is for every word more."""
 
 
@@ -38,16 +39,23 @@ class Wording:
         return self._joined([self._phrase(saying) for saying in sayings])
 
     def _joined(self, pieces: Sequence[str]) -> str:
-        text, clauses = pieces[0], 1
+        text, clauses, joint = pieces[0], 1, ""
         for number, piece in enumerate(pieces[1:], start=2):
-            joint = ". "
-            if clauses < 4 and number == len(pieces):
-                joint = self._choice(LAST_JOINTS)
-            elif clauses < 3:
-                joint = JOINTS[int(self._rng.choice(len(JOINTS), p=JOINT_CHANCES))]
+            joint = self._joint(clauses, is_last=number == len(pieces), before=joint)
             clauses = 1 if "." in joint else clauses + 1
             text += joint + (_capital(piece) if joint == ". " else piece)
         return _capital(text) + "."
+
+    def _joint(self, clauses: int, *, is_last: bool, before: str) -> str:
+        """Gives what joins a clause to a sentence of some clauses already; "and" comes last."""
+        joints, chances = (LAST_JOINTS, LAST_CHANCES) if is_last else (JOINTS, JOINT_CHANCES)
+        fits = [
+            ("." in joint or clauses < 3 + is_last)
+            and ("and" not in before or "." in joint or ("then" in joint and "and" not in joint))
+            for joint in joints
+        ]
+        weights = np.array(chances) * fits
+        return joints[int(self._rng.choice(len(joints), p=weights / weights.sum()))]
 
     def _phrase(self, saying: Saying) -> str:
         fresh = [text for text in saying.texts if text not in self._used]

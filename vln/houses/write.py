@@ -25,12 +25,11 @@ from vln.houses.navigate import walk_of
 from vln.houses.publish import assemble, part_of, trace_file
 from vln.houses.render import HomeRenderer, strip_bytes
 from vln.houses.scene import load_home, scene_file, to_json
-from vln.houses.spec import HomePlan, WorldSpec
+from vln.houses.spec import MARK, HomePlan, WorldSpec
 from vln.houses.traces import pose_trace, trace_bytes
 from vln.panorama.skybox import STRIP
 from vln.runs import atomic
 
-MARK: Final = "world.json"
 PARTS: Final = ".parts"
 GENERATOR: Final = 1
 """Raised when the same specification would give other annotations."""
@@ -38,11 +37,6 @@ STRIP_BYTES_PER_PIXEL: Final = 0.14
 """Size of a strip's JPEG, for telling in time that a disk is too small; measured, rounded up."""
 _NOTES_BYTES_PER_HOME: Final = 600_000
 _FULL = (errno.ENOSPC, errno.EDQUOT)
-
-
-def is_whole(folder: Path) -> bool:
-    """Tells whether a folder holds a finished world."""
-    return (folder / MARK).is_file()
 
 
 def make_world(

@@ -112,14 +112,14 @@ def draw_map(
     if path:
         ends = np.stack(np.broadcast_arrays(graph.position[path[-1], :2], choices), axis=1)
         sheet.lines(ends, CANDIDATE, width=1.6)
-    _draw_walk(sheet, graph.position[list(path), :2])
+    draw_walk(sheet, graph.position[list(path), :2])
     marks = [graph.position[path[-1], :2]] if path else []
     if goal is not None:
         sheet.star(graph.position[goal, :2], GOAL, radius=13, rim=GOAL_RIM)
         marks.append(graph.position[goal, :2])
-    _draw_agent(sheet, graph.position[list(path), :2])
+    draw_agent(sheet, graph.position[list(path), :2])
     _draw_candidates(sheet, choices, np.reshape(marks, (-1, 2)))
-    _draw_scale(sheet)
+    draw_scale(sheet)
     return sheet.finished()
 
 
@@ -246,7 +246,8 @@ def _draw_reference(sheet: Canvas, places: Floats) -> None:
         sheet.disc(place, REFERENCE, radius=8.5)
 
 
-def _draw_walk(sheet: Canvas, places: Floats) -> None:
+def draw_walk(sheet: Canvas, places: Floats) -> None:
+    """Draws a walk over places, (n, 2) metres: light at first, dark at last, with arrows."""
     moves = np.stack([places[:-1], places[1:]], axis=1)
     moves = moves[np.linalg.norm(moves[:, 1] - moves[:, 0], axis=1) > 0]
     sides = _keep_right(moves) * 3.2 * sheet.metres_per_pixel
@@ -279,7 +280,8 @@ def _draw_arrow(sheet: Canvas, move: Floats, colour: Colour) -> None:
     sheet.polygon([tip, back + 6.5 * side, back + 3 * forward, back - 6.5 * side], colour)
 
 
-def _draw_agent(sheet: Canvas, places: Floats) -> None:
+def draw_agent(sheet: Canvas, places: Floats) -> None:
+    """Draws a white disc where a walk over places, (n, 2) metres, begins, a blue one at its end."""
     if not len(places):
         return
     sheet.disc(places[0], PAPER, radius=7, rim=WALKED_FIRST if len(places) > 1 else WALKED_LAST)
@@ -296,7 +298,8 @@ def _draw_candidates(sheet: Canvas, places: Floats, marks: Floats) -> None:
         sheet.text(str(number), label, PAPER, height=10)
 
 
-def _draw_scale(sheet: Canvas) -> None:
+def draw_scale(sheet: Canvas) -> None:
+    """Draws a bar of so many metres into the lower left corner."""
     height, width = sheet.size
     metres = max(m for m in (0.5, 1, 2, 5, 10, 20, 50) if m <= sheet.metres_per_pixel * width / 4)
     length = metres / sheet.metres_per_pixel

@@ -120,8 +120,8 @@ def _rug(kit: Kit) -> list[Part]:
     edge, band = 0.16, 0.08
     parts = [
         block((0, 0, 0), (w - 0.06, d, h * 0.6), kit.main),
-        block((0, 0, 0), (w * 0.3, w * 0.3 * d / w, h), pale, solid="disc"),
-        block((0, 0, 0), (w * 0.17, w * 0.17 * d / w, h * 1.0), kit.main, solid="diamond"),
+        block((0, 0, 0), (w * 0.3, w * 0.3 * d / w, h * 0.95), pale, solid="disc"),
+        block((0, 0, 0), (w * 0.17, w * 0.17 * d / w, h), kit.main, solid="diamond"),
     ]
     for i in (-1, 1):
         x, y = i * (w / 2 - 0.03 - edge), i * (d / 2 - edge)

@@ -1,0 +1,313 @@
+"""A whole world on disk: in the field's formats, the same every time, never half there."""
+
+import errno
+import json
+import multiprocessing
+import os
+import signal
+import time
+from dataclasses import replace
+
+import numpy as np
+import orjson
+import pytest
+
+from vln.data.connectivity import load_graph
+from vln.data.episodes import load_episodes
+from vln.data.objects import load_objects
+from vln.errors import BadConfig, CannotWrite, CorruptData
+from vln.houses import __main__ as command
+from vln.houses import publish, write
+from vln.houses.scene import load_home, scene_file
+from vln.houses.spec import MARK, SPECS, HomeGroup, WorldSpec, is_whole
+from vln.houses.write import make_world
+from vln.panorama.sources import find_panoramas
+from vln.panorama.views import ViewRenderer
+
+SPEC = WorldSpec(
+    "small",
+    seed=3,
+    groups=(
+        HomeGroup("train", 2, 6, seen_paths=2, seen_homes=1),
+        HomeGroup("val_unseen", 1, 5, new_pairs=True, also="val_unseen_pair"),
+        HomeGroup("test", 1, 4),
+    ),
+    viewpoints=(14, 18),
+    face=32,
+    guides=2,
+    captions=5,
+)
+
+
+def make(folder, spec=SPEC, **options):
+    return make_world(spec, folder, workers=1, progress=False, **options)
+
+
+def annotations(folder):
+    """Every file that is no picture, by name, with its content."""
+    return {
+        str(file.relative_to(folder)): file.read_bytes()
+        for file in sorted(folder.rglob("*"))
+        if file.is_file() and file.suffix != ".jpg"
+    }
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory):
+    return make(tmp_path_factory.mktemp("worlds") / "small")
+
+
+@pytest.fixture(scope="module")
+def graph(world):
+    return load_graph(world)
+
+
+def test_a_world_has_every_split_of_r2r_in_its_own_homes(world, graph):
+    scans = {}
+    for split in ("train", "val_seen", "val_unseen", "val_unseen_pair", "test"):
+        episodes = load_episodes("r2r", split, data=world, graph=graph)
+        scans[split] = {episode.start.scan for episode in episodes}
+        assert len(episodes) % 3 == 0  # three instructions a path
+    assert scans["val_seen"] < scans["train"]
+    assert scans["val_unseen"] == scans["val_unseen_pair"]
+    assert scans["train"] | scans["val_unseen"] | scans["test"] == set(graph.scans)
+    assert not scans["train"] & scans["val_unseen"]
+
+
+def test_homes_that_val_seen_leaves_out_are_the_dev_split(world, graph):
+    dev = load_episodes("r2r", "dev", data=world, graph=graph)
+    assert {episode.start.scan for episode in dev} == {"house0001"}
+
+
+def test_labels_of_the_test_split_lie_in_a_file_of_their_own(world, graph):
+    shown = json.loads((world / "r2r" / "R2R_test.json").read_bytes())
+    kept = json.loads((world / publish.HELD_OUT / "R2R_test.json").read_bytes())
+    assert all(len(record["path"]) == 1 and "distance" not in record for record in shown)
+    assert [r["path_id"] for r in shown] == [r["path_id"] for r in kept]
+    assert all(len(record["path"]) >= 4 for record in kept)
+    assert [r["path"][0] for r in shown] == [r["path"][0] for r in kept]
+
+
+def test_paths_are_shortest_and_their_length_is_noted(world, graph):
+    for record in json.loads((world / "r2r" / "R2R_train.json").read_bytes()):
+        path = [graph.index(record["scan"], viewpoint) for viewpoint in record["path"]]
+        walked = float(graph.distance(np.array(path[:-1]), np.array(path[1:])).sum())
+        shortest = float(graph.distance(path[0], path[-1]))
+        assert walked == pytest.approx(shortest, abs=1e-6)
+        assert record["distance"] == pytest.approx(shortest, abs=0.006)
+        assert 4 <= len(path) <= 7
+
+
+def test_every_viewpoint_has_boxes_and_a_picture(world, graph):
+    seen = load_objects(world, graph)
+    assert np.isin(np.arange(len(graph.viewpoints)), seen.panorama).all()
+    source = find_panoramas(world, graph=graph)
+    for viewpoint in graph.viewpoints[::7]:
+        scan = graph.scan_of(graph.viewpoints.index(viewpoint))
+        assert source.panorama(scan, viewpoint).size == SPEC.face
+
+
+def test_a_picture_shows_what_the_boxes_say(world, graph):
+    """The mean colour inside a large box of a brightly coloured object leans to its colour."""
+    seen, views = load_objects(world, graph), ViewRenderer().sweep
+    source = find_panoramas(world, graph=graph)
+    hues = {"red": 0, "green": 1, "blue": 2}
+    right = checked = 0
+    for row in np.flatnonzero(seen.area > 0.12):
+        colour = seen.names[seen.name[row]].split()[0]
+        if colour not in hues or checked > 25:
+            continue
+        panorama = int(seen.panorama[row])
+        scan, viewpoint = graph.scan_of(panorama), graph.viewpoints[panorama]
+        view = views(source.panorama(scan, viewpoint))[seen.view[row]].astype(int)
+        strongest = np.argmax(view, axis=-1) == hues[colour]
+        clear = view.max(axis=-1) - np.median(view, axis=-1) > 25
+        right += (strongest & clear).mean() > 0.02
+        checked += 1
+    assert checked > 3
+    assert right / checked > 0.8
+
+
+def test_guides_and_captions_are_where_the_field_keeps_them(world):
+    import gzip
+
+    lines = gzip.decompress((world / "rxr" / "rxr_train_guide.jsonl.gz").read_bytes()).splitlines()
+    guides = [orjson.loads(line) for line in lines]
+    assert len(guides) == 2 * SPEC.guides
+    assert not (world / "rxr" / "rxr_test_guide.jsonl.gz").exists()
+    for guide in guides:
+        with np.load(publish.trace_file(world, guide)) as trace:
+            assert trace["extrinsic_matrix"].shape == (len(trace["pano"]), 16)
+    captions = orjson.loads((world / "captions" / "captions_train.json").read_bytes())
+    assert len(captions["annotations"]) == 2 * SPEC.captions
+
+
+def test_the_same_seed_writes_the_same_bytes(world, tmp_path):
+    again = make(tmp_path / "again", pictures=False)
+    expected = {k: v for k, v in annotations(world).items() if k != MARK}
+    found = {k: v for k, v in annotations(again).items() if k != MARK}
+    assert found == expected
+    marks = [orjson.loads((folder / MARK).read_bytes()) for folder in (world, again)]
+    assert marks[0]["sha256"] == marks[1]["sha256"]
+
+
+def test_another_seed_writes_other_homes(world, tmp_path):
+    other = make(tmp_path / "other", replace(SPEC, seed=4), pictures=False)
+    assert load_graph(other).world != load_graph(world).world
+
+
+def test_pictures_can_come_later_and_are_the_same(world, tmp_path):
+    folder = make(tmp_path / "late", pictures=False)
+    assert not (folder / "skyboxes").exists()
+    make(folder)
+    for file in sorted((world / "skyboxes").rglob("*.jpg")):
+        assert (folder / file.relative_to(world)).read_bytes() == file.read_bytes()
+
+
+def test_a_finished_world_is_left_alone(world, monkeypatch):
+    monkeypatch.setattr(write, "derive", None)
+    monkeypatch.setattr(write, "HomeRenderer", None)
+    assert make(world) == world
+
+
+def _make_slowly(folder):
+    draw = write.HomeRenderer.faces
+
+    def slow(self, *arguments):
+        time.sleep(0.05)
+        return draw(self, *arguments)
+
+    write.HomeRenderer.faces = slow
+    make(folder)
+
+
+def test_a_world_whose_maker_is_killed_is_none_and_is_finished_later(world, tmp_path):
+    folder = tmp_path / "killed"
+    maker = multiprocessing.get_context("fork").Process(target=_make_slowly, args=(folder,))
+    maker.start()
+    deadline = time.monotonic() + 60
+    while len(list(folder.glob("skyboxes/*/*.jpg"))) < 4 and time.monotonic() < deadline:
+        time.sleep(0.01)
+    os.kill(maker.pid, signal.SIGKILL)
+    maker.join()
+    drawn = {f: f.stat().st_mtime_ns for f in folder.glob("skyboxes/*/[!.]*.jpg")}
+
+    assert not is_whole(folder)
+    make(folder)
+
+    assert is_whole(folder)
+    assert len(drawn) >= 3
+    assert all(file.stat().st_mtime_ns == time for file, time in drawn.items())
+    assert {k: v for k, v in annotations(folder).items() if k.rpartition("/")[2][0] != "."} == (
+        annotations(world)
+    )
+
+
+def test_a_full_disk_is_named_and_what_was_made_is_kept(tmp_path, monkeypatch):
+    folder, real, calls = tmp_path / "full", write.atomic, []
+
+    def full(file, mode="wb"):
+        calls.append(file)
+        if len(calls) > 9:
+            raise OSError(errno.ENOSPC, "No space left on device", str(file))
+        return real(file, mode)
+
+    monkeypatch.setattr(write, "atomic", full)
+    with pytest.raises(CannotWrite, match=r"disk is full.*goes on"):
+        make(folder, pictures=False)
+    assert not is_whole(folder)
+    kept = list((folder / "scenes").iterdir())
+    assert kept
+
+    monkeypatch.setattr(write, "atomic", real)
+    make(folder, pictures=False)
+    assert is_whole(folder)
+
+
+def test_too_small_a_disk_is_named_before_anything_is_made(tmp_path, monkeypatch):
+    nothing = type("usage", (), {"free": 1000})
+    monkeypatch.setattr(write.shutil, "disk_usage", lambda _: nothing)
+    with pytest.raises(CannotWrite, match="MB are needed"):
+        make(tmp_path / "small")
+    assert not (tmp_path / "small" / "scenes").exists()
+
+
+def test_a_folder_that_holds_something_else_is_left_as_it_is(tmp_path):
+    (tmp_path / "thesis.txt").write_text("precious")
+    with pytest.raises(BadConfig, match="is not empty and holds no world"):
+        make(tmp_path)
+    assert [file.name for file in tmp_path.iterdir()] == ["thesis.txt"]
+
+
+def test_another_world_in_the_folder_is_left_as_it_is(world):
+    before = annotations(world)
+    with pytest.raises(BadConfig, match="holds another world"):
+        make(world, replace(SPEC, seed=9))
+    assert annotations(world) == before
+
+
+def test_a_file_where_the_folder_should_be_is_named(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(CannotWrite, match="cannot be written"):
+        make(tmp_path / "file")
+
+
+def test_a_scene_edited_into_nonsense_is_named_when_it_is_drawn(tmp_path):
+    folder = make(tmp_path / "edited", pictures=False)
+    file = scene_file(folder, "house0000")
+    file.write_bytes(file.read_bytes().replace(b'"kind":"hallway"', b'"kind":"hallwax"', 1))
+    with pytest.raises(CorruptData, match=r"house0000.json, rooms\[\d+\].*hallwax"):
+        make(folder)
+    assert load_home(scene_file(folder, "house0001")).scan == "house0001"
+
+
+def test_a_frozen_world_that_comes_out_otherwise_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr(publish, "frozen", lambda: {"small": {"r2r/R2R_train.json": "0" * 64}})
+    with pytest.raises(CorruptData, match="differs from the small on record"):
+        make(tmp_path / "frozen", replace(SPEC, frozen=True), pictures=False)
+    assert not is_whole(tmp_path / "frozen")
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"groups": ()}, "a world of 0 homes"),
+        ({"groups": (HomeGroup("train", 0, 5),)}, "a world of 0 homes"),
+        ({"groups": (HomeGroup("train", 10**9, 5),)}, "1,000,000,000 homes"),
+        ({"groups": (HomeGroup("train", 1, 0),)}, "paths per home"),
+        ({"viewpoints": (10, 10**9)}, "10 to 1000000000 viewpoints"),
+        ({"viewpoints": (60, 40)}, "60 to 40 viewpoints"),
+        ({"face": 0}, "faces of 0 pixels"),
+        ({"quality": 101}, "quality 101"),
+    ],
+)
+def test_an_absurd_world_is_refused(change, message):
+    with pytest.raises(BadConfig, match=message):
+        replace(SPEC, **change)
+
+
+def test_no_workers_are_refused(tmp_path):
+    with pytest.raises(BadConfig, match="0 workers"):
+        make_world(SPEC, tmp_path / "none", workers=0)
+
+
+def test_the_command_names_unknown_worlds(tmp_path, capsys):
+    assert command.main(["make", "--world", "castles", "--out", str(tmp_path / "c")]) == 2
+    assert "unknown world 'castles'" in capsys.readouterr().err
+
+
+def test_the_bench_keeps_its_promises():
+    groups = {}
+    for plan in SPECS["houses-bench-v1"].homes():
+        groups.setdefault(plan.group.split, []).append(plan)
+    assert len(groups["train"]) >= 60
+    assert len(groups["val_unseen"]) >= 30
+    assert sum(plan.group.paths for plan in groups["train"]) >= 2000
+    assert sum(plan.group.paths for plan in groups["val_unseen"]) >= 600
+    styles = {split: {p.style for p in plans} for split, plans in groups.items()}
+    unseen = {p.style for p in groups["val_unseen"] if p.group.unseen_styles}
+    assert unseen
+    assert not unseen & styles["train"]
+    assert {"val_unseen_home", "val_unseen_style", "val_unseen_pair"} == {
+        p.group.also for p in groups["val_unseen"]
+    }
