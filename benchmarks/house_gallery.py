@@ -65,7 +65,7 @@ PICTURES: Registry[Picture] = Registry("picture")
 
 def houses() -> bytes:
     """Gives a JPEG of twelve rooms: every kind once, each of another home."""
-    cells = [_cell(*chosen) for chosen in _one_of_each_kind()]
+    cells = [_cell(*chosen) for chosen in one_of_each_kind()]
     return jpeg(grid(cells, columns=4), most_bytes=1_200_000)
 
 
@@ -76,7 +76,7 @@ def plans() -> bytes:
 
 def twin() -> bytes:
     """Gives a JPEG: one view in a home and in its twin, the words, and where they lead in each."""
-    return jpeg(_pair(*_twin_of(TWINNED)), most_bytes=1_000_000)
+    return jpeg(side_by_side(*_twin_of(TWINNED)), most_bytes=1_000_000)
 
 
 PICTURES.add("houses", Picture("houses.jpg", houses))
@@ -85,14 +85,15 @@ PICTURES.add("twin", Picture("twin.jpg", twin))
 
 
 @cache
-def _planned() -> dict[str, HomePlan]:
+def planned() -> dict[str, HomePlan]:
+    """Gives the plans of the world's homes by name."""
     return {plan.scan: plan for plan in SPECS[WORLD].homes()}
 
 
 @cache
 def made(scan: str) -> tuple[Home, Walk]:
     """Gives a home of the world, and its viewpoints."""
-    plan = _planned()[scan]
+    plan = planned()[scan]
     home = make_home(
         scan,
         seed=plan.seed,
@@ -103,13 +104,13 @@ def made(scan: str) -> tuple[Home, Walk]:
     return home, walk_of(home)
 
 
-def _one_of_each_kind() -> Iterator[tuple[str, int, Look]]:
+def one_of_each_kind() -> Iterator[tuple[str, int, Look]]:
     """Yields home, room and where to look from: the rarest kind of room takes its pick first.
 
     No home twice, and a style again only where no other is left; then the view that shows most.
     """
     looks: dict[str, list[tuple[str, int, Look]]] = {kind: [] for kind in ROOM_KINDS}
-    for scan in _planned():
+    for scan in planned():
         home, walk = made(scan)
         for number, room in enumerate(home.rooms):
             if (walk.room == number).any():
@@ -153,13 +154,13 @@ def cylinder(panorama: Panorama, heading: float) -> Image:
 
 def _twin_of(scan: str) -> tuple[Twin, Home, Walk]:
     """Gives a recoloured or exchanged twin of a home whose change is seen from its path."""
-    derived = derive(_planned()[scan], SPECS[WORLD])
+    derived = derive(planned()[scan], SPECS[WORLD])
     home, walk = derived.home, derived.walk
     found = make_twins(
         home,
         walk,
         sights_of(home, walk),
-        derived.r2r[_planned()[scan].group.split],
+        derived.r2r[planned()[scan].group.split],
         rng=generator(1, f"gallery/{scan}"),
         kinds=("recoloured", "exchanged"),
         count=3,
@@ -169,9 +170,9 @@ def _twin_of(scan: str) -> tuple[Twin, Home, Walk]:
     return min(found, key=lambda twin: len(twin.record["instructions"][0])), home, walk
 
 
-def _pair(twin: Twin, home: Home, walk: Walk) -> Image:
+def side_by_side(twin: Twin, home: Home, walk: Walk) -> Image:
     """Gives the words above two columns: the view, and the path on the plan."""
-    viewpoint, heading = _where_it_shows(twin, home, walk)
+    viewpoint, heading = where_it_shows(twin, home, walk)
     changed = f"its twin, {twin.kind}: {twin.record['changed']['what']}"
     columns = []
     for title, here, there, record in (
@@ -191,7 +192,7 @@ def _pair(twin: Twin, home: Home, walk: Walk) -> Image:
     return np.vstack([said, both])
 
 
-def _where_it_shows(twin: Twin, home: Home, walk: Walk) -> tuple[int, float]:
+def where_it_shows(twin: Twin, home: Home, walk: Walk) -> tuple[int, float]:
     """Gives the viewpoint and heading that show most of what changed, a few steps away."""
     pairs = zip(home.items, twin.home.items, strict=True)  # these changes add and remove nothing
     changed = [number for number, (before, after) in enumerate(pairs) if before != after]

@@ -171,8 +171,8 @@ SPECS: Final[dict[str, WorldSpec]] = {
         WorldSpec(
             "houses",
             seed=1,
-            groups=_groups(train=13, dev=2, unseen=2, test=2, paths=(110, 8, 25, 25)),
-            viewpoints=(40, 60),
+            groups=_groups(train=24, dev=2, unseen=2, test=2, paths=(45, 6, 20, 20)),
+            viewpoints=(38, 52),
         ),
         WorldSpec(
             "houses-tiny",
@@ -186,8 +186,10 @@ SPECS: Final[dict[str, WorldSpec]] = {
         WorldSpec(
             "houses-bench-v1",
             seed=20_261_124,
-            groups=_groups(train=64, dev=6, unseen=10, test=10, paths=(72, 7, 24, 30)),
+            groups=_groups(train=240, dev=12, unseen=10, test=10, paths=(20, 2, 24, 30)),
             viewpoints=(66, 96),
+            guides=6,
+            captions=40,
             frozen=True,
         ),
     )

@@ -79,20 +79,12 @@ def draw_plan(
     """
     count = 0 if walk is None else len(walk)
     if any(not 0 <= viewpoint < count for viewpoint in path):
-        raise BadConfig(f"a path {list(path)} over {count} viewpoints; expected 0 to {count - 1}.")
+        known = f"0 to {count - 1}" if count else "none without the walk that they are of"
+        raise BadConfig(f"a path over the viewpoints {list(path)}; expected {known}.")
     sheet, storeys = _laid_out(home, pixels_per_metre)
     solids = by_item(home_mesh(home, step=None), len(home.items))
     for storey in storeys:
-        _draw_shell(sheet, storey)
-        drawn = _from_above(storey, solids)
-        for item, solid in drawn:
-            draw_item(sheet, item, solid)
-        if walk is not None:
-            _draw_graph(sheet, storey, walk)
-        draw_names(sheet, drawn)
-        _draw_names(sheet, storey, walk)
-        if walk is not None and path:
-            _draw_path(sheet, storey, walk, list(path))
+        _draw_storey(sheet, storey, solids, walk, path)
     _draw_titles(sheet, storeys, walk)
     draw_scale(sheet)
     return sheet.finished()
@@ -151,6 +143,25 @@ def _laid_out(home: Home, scale: float) -> tuple[Canvas, list[_Storey]]:
     size = round(highest * scale) + head + FOOT, max(round(right * scale), _LEAST_WIDTH)
     centre = np.array([right, highest + (head - FOOT) / scale]) / 2
     return Canvas(size, centre=centre, metres_per_pixel=1 / scale), storeys
+
+
+def _draw_storey(
+    sheet: Canvas,
+    storey: _Storey,
+    solids: Sequence[Solids],
+    walk: Walk | None,
+    path: Sequence[int],
+) -> None:
+    drawn = _from_above(storey, solids)
+    _draw_shell(sheet, storey)
+    for item, solid in drawn:
+        draw_item(sheet, item, solid)
+    if walk is not None:
+        _draw_graph(sheet, storey, walk)
+    draw_names(sheet, drawn)
+    _draw_names(sheet, storey, walk)
+    if walk is not None and path:
+        _draw_path(sheet, storey, walk, list(path))
 
 
 def _draw_shell(sheet: Canvas, storey: _Storey) -> None:
