@@ -24,6 +24,7 @@ from vln.houses.scene import Home
 from vln.houses.show import Look, RenderedPanoramas, best_look, grid, view_along, with_caption
 from vln.houses.sight import sights_of
 from vln.houses.spec import SPECS, HomePlan
+from vln.houses.styles import STYLES
 from vln.panorama.faces import Panorama
 from vln.panorama.pinhole import Camera
 from vln.panorama.views import ViewRenderer
@@ -35,10 +36,6 @@ from vln.viz.plans import draw_plan
 WORLD: Final = "houses"
 FACE: Final = 1024
 """Pixels along a face of what is drawn here: finer than the world's own pictures."""
-PLANS: Final = ("house0003", "house0018", "house0015")
-"""Homes whose plans are shown: two floors; one floor, many corners; a style that training lacks."""
-TWINNED: Final = "house0017"
-"""Home that is shown beside a twin."""
 _WIDE: Final = Camera(width=720, height=480, vertical_fov=math.radians(66))
 _SMALL_PLAN: Final = 36.0
 _STEPS_AWAY: Final = 1.4
@@ -71,12 +68,12 @@ def houses() -> bytes:
 
 def plans() -> bytes:
     """Gives a PNG of three floor plans side by side."""
-    return png(_beside([draw_plan(*made(scan)) for scan in PLANS]))
+    return png(_beside([draw_plan(*made(scan)) for scan in three_plans()]))
 
 
 def twin() -> bytes:
     """Gives a JPEG: one view in a home and in its twin, the words, and where they lead in each."""
-    return jpeg(side_by_side(*_twin_of(TWINNED)), most_bytes=1_000_000)
+    return jpeg(side_by_side(*_first_twin()), most_bytes=1_000_000)
 
 
 PICTURES.add("houses", Picture("houses.jpg", houses))
@@ -152,22 +149,43 @@ def cylinder(panorama: Panorama, heading: float) -> Image:
     return np.hstack(list(slices))
 
 
-def _twin_of(scan: str) -> tuple[Twin, Home, Walk]:
-    """Gives a recoloured or exchanged twin of a home whose change is seen from its path."""
-    derived = derive(planned()[scan], SPECS[WORLD])
-    home, walk = derived.home, derived.walk
-    found = make_twins(
-        home,
-        walk,
-        sights_of(home, walk),
-        derived.r2r[planned()[scan].group.split],
-        rng=generator(1, f"gallery/{scan}"),
-        kinds=("recoloured", "exchanged"),
-        count=3,
-    )
-    if not found:
-        raise BadConfig(f"no change turns an instruction in {scan}; name another home.")
-    return min(found, key=lambda twin: len(twin.record["instructions"][0])), home, walk
+def three_plans() -> tuple[str, ...]:
+    """Gives a home with two floors, the one with most corners, and one of an unseen style."""
+    homes = [made(scan)[0] for scan in planned()]
+    tall = [home for home in homes if home.stairs]
+    new = [home for home in homes if not STYLES[home.style].is_seen]
+    cornered = sorted((home for home in homes if not home.stairs), key=_filled)
+    chosen = [*tall[:1], *cornered[:1], *(home for home in new if home is not cornered[0])]
+    return tuple(home.scan for home in (*chosen, *cornered[1:]))[:3]
+
+
+def _filled(home: Home) -> float:
+    """Gives the share of a home's bounding box that its rooms fill."""
+    boxes = np.array([room.box for room in home.rooms])
+    sides = boxes[:, 2:] - boxes[:, :2]
+    around = boxes[:, 2:].max(axis=0) - boxes[:, :2].min(axis=0)
+    return float(sides.prod(axis=1).sum() / around.prod())
+
+
+def _first_twin() -> tuple[Twin, Home, Walk]:
+    """Gives a twin that differs in colours alone, of the first unseen home that has one."""
+    for scan, plan in planned().items():
+        if plan.group.split != "val_unseen":
+            continue
+        derived = derive(plan, SPECS[WORLD])
+        home, walk = derived.home, derived.walk
+        found = make_twins(
+            home,
+            walk,
+            sights_of(home, walk),
+            derived.r2r[plan.group.split],
+            rng=generator(1, f"gallery/{scan}"),
+            kinds=("recoloured",),
+            count=1,
+        )
+        if found:
+            return found[0], home, walk
+    raise BadConfig(f"no change of colours turns an instruction of {WORLD}.")
 
 
 def side_by_side(twin: Twin, home: Home, walk: Walk) -> Image:

@@ -123,7 +123,10 @@ def test_several_seeds_show_their_spread_in_the_table(command):
         (["--agent", "random", "--split", "val_seen"], "needs --env"),
         (["--agent", "randm", "--env", "r2r", "--split", "val_seen"], "Did you mean 'random'"),
         (["--agent", "stop", "--env", "r2r", "--split", "val_sen"], "Did you mean 'val_seen'"),
-        (["--agent", "stop", "--env", "r3r", "--split", "val_seen"], "unknown data set or world 'r3r'"),
+        (
+            ["--agent", "stop", "--env", "r3r", "--split", "val_seen"],
+            "unknown data set or world 'r3r'",
+        ),
         (["--agent", "stop", "--env", "r2r", "--split", "test"], "python -m benchmarks.submit"),
         (["--run", "nowhere", "--split", "val_seen"], "no run in nowhere"),
         (["--run", "nowhere", "--split", "val_seen", "--seeds", "3"], "benchmarks.compare"),

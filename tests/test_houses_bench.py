@@ -161,14 +161,13 @@ def small():
 def gallery(small, monkeypatch):
     """The gallery with small pictures, of one home with five names and three styles."""
     home, walk = small
-    styles = ("nordic", "retro", "nordic", "candy", "nordic")
+    styles = ("nordic", "retro", "nordic", "candy", "loft")
     names = [f"h{number}" for number in range(5)]
     homes = {
         name: (dataclasses.replace(home, scan=name, style=style), walk)
         for name, style in zip(names, styles, strict=True)
     }
     monkeypatch.setattr(house_gallery, "FACE", 16)
-    monkeypatch.setattr(house_gallery, "PLANS", names[:3])
     monkeypatch.setattr(house_gallery, "planned", lambda: dict.fromkeys(names))
     monkeypatch.setattr(house_gallery, "made", homes.__getitem__)
     return homes
@@ -180,7 +179,13 @@ def test_every_room_of_the_gallery_is_of_another_home_and_kind(gallery):
     kinds = [gallery[scan][0].rooms[room].kind for scan, room, _ in chosen]
     styles = [gallery[scan][0].style for scan, _, _ in chosen]
     assert len({scan for scan, _, _ in chosen}) == len(chosen) == len(set(kinds)) >= 4
-    assert set(styles[:]) >= {"nordic", "retro", "candy"}
+    assert set(styles) >= {"nordic", "retro", "candy", "loft"}
+
+
+def test_three_different_homes_have_their_plans_shown_one_of_an_unseen_style(gallery):
+    chosen = house_gallery.three_plans()
+    assert len(set(chosen)) == 3
+    assert "h4" in chosen
 
 
 def test_the_pictures_are_files_of_their_kind(gallery):

@@ -48,7 +48,7 @@ def test_walls_hide_objects(scene):
 
 
 def test_pixels_follow_the_solid_angle(scene):
-    home, walk, sights = scene
+    _, walk, sights = scene
     rows = np.flatnonzero((sights.item == 0) & (walk.room[sights.viewpoint] == 0))
     for row in rows:
         eye = walk.position[sights.viewpoint[row]]

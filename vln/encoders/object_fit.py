@@ -100,7 +100,8 @@ def doublings(area: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
     A chair across the room then is not lost beside the sofa in front of it, and twice as large is
     the same step everywhere.
     """
-    return np.log2(1 + area / SMALLEST).astype(np.float32)
+    doubled: npt.NDArray[np.float32] = np.log2(1 + area / SMALLEST).astype(np.float32)
+    return doubled
 
 
 OBJECTS = Rule(

@@ -86,8 +86,8 @@ class Floor:
         """Gives (n,) whether straight lines between points (n, 2) stay inside a mask."""
         longest = float(np.abs(end - start).max(initial=0.0))
         along = np.linspace(0.0, 1.0, int(longest / CELL) + 2)[:, None, None]
-        inside: Flags = mask[self.at(start + along * (end - start))].all(axis=0)
-        return inside
+        inside = mask[self.at(start + along * (end - start))]
+        return np.asarray(inside.all(axis=0))
 
 
 def footprint(item: Item) -> Floats:
