@@ -37,7 +37,10 @@ class OptimConfig:
     """How weights move; RMSprop as in EnvDrop."""
 
     lr: float = 1e-4
-    """Learning rate, constant."""
+    """Learning rate, at the beginning."""
+    schedule: Literal["constant", "linear"] = "constant"
+    """EnvDrop's is constant; linear falls to nothing at the last update, so that a run's length
+    belongs to its settings."""
     clip: float = 40.0
     """Largest gradient norm of encoder and of decoder, each."""
     precision: Literal["float32", "bfloat16"] = "float32"

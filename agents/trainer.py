@@ -136,9 +136,16 @@ class Trainer:
                 f"the gradient is not finite after {self.progress.iteration} updates (losses "
                 f"{parts}). Lower --optim.lr or use --optim.precision float32."
             )
+        for group in self.optimizer.param_groups:
+            group["lr"] = self._learning_rate()
         self.optimizer.step()
         self.policy.record = None
         return parts
+
+    def _learning_rate(self) -> float:
+        optim = self.config.optim
+        done = self.progress.iteration / self.config.iterations
+        return optim.lr * (1 - done if optim.schedule == "linear" else 1)
 
     def _loss(self, rollout: Rollout, record: Record) -> tuple[Tensor, dict[str, float]]:
         """Gives the weighted sum of imitation and actor-critic losses, and each part's value."""

@@ -21,6 +21,7 @@ from vln.houses import publish, write
 from vln.houses.scene import load_home, scene_file
 from vln.houses.spec import MARK, SPECS, HomeGroup, WorldSpec, is_whole
 from vln.houses.write import make_world
+from vln.panorama.pinhole import Camera
 from vln.panorama.sources import find_panoramas
 from vln.panorama.views import ViewRenderer
 
@@ -109,7 +110,7 @@ def test_every_viewpoint_has_boxes_and_a_picture(world, graph):
 
 def test_a_picture_shows_what_the_boxes_say(world, graph):
     """The mean colour inside a large box of a brightly coloured object leans to its colour."""
-    seen, views = load_objects(world, graph), ViewRenderer().sweep
+    seen, views = load_objects(world, graph), ViewRenderer(Camera()).sweep
     source = find_panoramas(world, graph=graph)
     hues = {"red": 0, "green": 1, "blue": 2}
     right = checked = 0

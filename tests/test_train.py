@@ -14,7 +14,7 @@ import pytest
 import torch
 
 from agents import train, trainer
-from agents.config import from_json
+from agents.config import OptimConfig, from_json
 from agents.evaluation import walk
 from agents.scene import Scene, build_policy, load_policy
 from vln import checkpoint
@@ -235,3 +235,15 @@ def test_an_agent_whose_instructions_are_hidden_never_gets_a_word(tmp_path):
     name = next(k for k in start if "embed" in k)
     moved = (embedding != start[name]).any(dim=1)
     assert moved.sum() <= 2  # the marks of begin and end
+
+
+def test_the_learning_rate_falls_in_a_line_where_that_is_asked_for(whole, tmp_path):
+    config = from_json(Run.read_config(whole))
+    config = replace(config, iterations=4, optim=OptimConfig(lr=1e-3, schedule="linear"))
+    made = trainer.Trainer(config, Scene.open(config), Run(tmp_path, seed=0))
+    rates = []
+    for _ in range(4):
+        made.update()
+        rates.append(made.optimizer.param_groups[0]["lr"])
+        made.progress.iteration += 1
+    assert rates == pytest.approx([1e-3, 7.5e-4, 5e-4, 2.5e-4])
