@@ -27,8 +27,9 @@ BARE_PENALTY: Final = 0.15
 """How much worse an object without its colour is, in the units of `Landmarks.lead`."""
 ROUND_PENALTY: Final = 0.8
 """How much worse a turn is that an object makes needless."""
-SPAN_BONUS: Final = 2.0
-"""How much better one clause for two steps is than two clauses."""
+SPAN_BONUS: Final = -2.5
+"""How much better one clause for two steps is than two clauses: worse, because followers that learn
+lose count of a clause's steps long before they lose sight of an object."""
 MAX_SPAN: Final = 2
 """Most steps that one clause takes; with more, followers stop early."""
 AT_BONUS: Final = 0.5
