@@ -108,17 +108,19 @@ def _run(config: Config) -> int:
 
 
 def _score_all(config: Config) -> list[Scored]:
+    predictions = [read_predictions(file) for file in config.files]
     graph, split = load_split(config.env, config.split, data=config.data)
     return [
         score_predictions(
-            read_predictions(file),
+            records,
             file=str(file),
             split=split,
             graph=graph,
             protocol=config.protocol,
             duplicates=config.duplicates,
+            env=config.env,
         )
-        for file in config.files
+        for file, records in zip(config.files, predictions, strict=True)
     ]
 
 

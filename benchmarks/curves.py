@@ -64,7 +64,7 @@ def _run(config: Config) -> int:
 
 
 def condition_of(run: Path) -> str:
-    """Gives what tables call a run: its encoder and what it learns from.
+    """Gives what tables call a run: its encoder, what it learns from, and where.
 
     Raises:
         CheckpointMismatch: No run there.
@@ -72,7 +72,8 @@ def condition_of(run: Path) -> str:
     config = from_json(Run.read_config(run))
     taught = "imitation + reward" if config.learning.reinforcement else "imitation"
     hidden = "" if config.hide == "nothing" else f", {config.hide} hidden"
-    return f"{config.encoder}, {taught}{hidden}"
+    env = "" if config.env == "r2r" else f", {config.env}"
+    return f"{config.encoder}, {taught}{hidden}{env}"
 
 
 def gather(runs: Sequence[Path], *, key: str, scale: float) -> Curves:

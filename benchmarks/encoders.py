@@ -33,6 +33,7 @@ from envs.vector import PanoramaVectorEnv
 from envs.wrappers import VectorExpertActions
 from vln import worlds
 from vln.data.episodes import EpisodeSet
+from vln.encoders import looks
 from vln.features.source import FeatureTable
 from vln.runs import Run, atomic, entry_point, generator, say
 
@@ -95,7 +96,8 @@ def measure(run: Path, config: Config) -> Foresight:
     Raises:
         CheckpointMismatch: No such run, or it does not fit the data.
     """
-    worlds.locate(from_json(Run.read_config(run)).env, config.data)
+    saved = from_json(Run.read_config(run))
+    worlds.locate(saved.env, config.data, pictures=looks(saved.encoder))
     policy, scene, settings, _ = load_policy(run, which=config.checkpoint, data=config.data)
     episodes = scene.episodes(config.split)
     own = _losses(policy, scene, episodes)

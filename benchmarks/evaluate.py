@@ -148,6 +148,7 @@ def evaluate(player: Player, *, file: Path | None = None, protocol: str = "envdr
         split=player.episodes,
         graph=player.graph,
         protocol=protocol,
+        env=player.env,
     )
 
 

@@ -98,7 +98,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _run(config: Config) -> int:
     if config.seeds < 1:
         raise BadConfig(f"--seeds {config.seeds}: ask for one run or more of every agent.")
-    worlds.locate(config.env, config.data)
+    worlds.locate(config.env, config.data, pictures=False)  # a run that looks asks for them
     splits = _splits(config)
     rows = [measure(players, splits, config) for players in _choices(config)]
     guess = _guess(config)

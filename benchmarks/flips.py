@@ -13,7 +13,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -23,8 +23,8 @@ import tyro
 from benchmarks import tables
 from benchmarks.curves import condition_of
 from benchmarks.evaluate import evaluate
-from benchmarks.players import Choice, Player, open_player
-from vln.data.twins import ORIGINAL, Twins, load_twins
+from benchmarks.players import AGENTS, Choice, Player, open_player
+from vln.data.twins import ORIGINAL, Twins, check, load_twins
 from vln.errors import BadConfig
 from vln.metrics.intervals import Hierarchy, resample, resampled_means
 from vln.runs import entry_point, generator, say
@@ -43,8 +43,7 @@ class Config:
     """Folder of twins, made by `python -m vln.houses twin`."""
     run: tyro.conf.UseAppendAction[tuple[Path, ...]] = ()
     """Folder of a trained run; once for each."""
-    agent: str | None = None
-    """A scripted agent instead: random, straight, stop, shortest."""
+    agent: Annotated[str | None, tyro.conf.arg(help=f"{AGENTS}; instead of --run.")] = None
     checkpoint: Literal["best", "last"] = "best"
     """Which weights of the runs."""
     json: bool = False
@@ -106,6 +105,7 @@ def measure(config: Config) -> list[Flips]:
     """
     if bool(config.run) == (config.agent is not None):
         raise BadConfig("name who walks: either --run RUN, once or more, or --agent NAME.")
+    check(config.twins)  # before whoever walks is opened
     walked: dict[str, list[Floats]] = {}
     twins: Twins | None = None
     for run in config.run or (None,):

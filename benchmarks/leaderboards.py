@@ -12,6 +12,7 @@ from typing import Protocol
 
 from benchmarks import evalai
 from benchmarks.checks import Offence
+from vln.data.episodes import DATASETS
 from vln.data.splits import EpisodeSet
 from vln.graph import NavGraph
 from vln.registry import Registry
@@ -56,3 +57,10 @@ LEADERBOARDS.add(
     "r2r",
     Leaderboard("R2R, EvalAI challenge 97", evalai.write, evalai.validate, evalai.flatten),
 )
+
+
+def title_of(env: str, leaderboard: Leaderboard) -> str:
+    """Gives what a file for a data set or a world of ours, which has no server, is in order for."""
+    if env in DATASETS:
+        return leaderboard.title
+    return f"{env}, in the form of {leaderboard.title.partition(',')[0]}'s leaderboard"

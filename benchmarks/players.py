@@ -8,9 +8,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import torch
+import tyro
 
 from agents.base import Agent
 from agents.config import from_json
@@ -21,7 +22,7 @@ from benchmarks.score import load_split
 from vln import worlds
 from vln.data.episodes import EpisodeSet
 from vln.data.predictions import Prediction
-from vln.encoders.base import World
+from vln.encoders import World, looks
 from vln.errors import BadConfig
 from vln.graph import NavGraph
 from vln.runs import Run
@@ -29,6 +30,10 @@ from vln.types import Trajectory
 
 MAX_STEPS = 35
 """Actions of a scripted agent; none of ours takes as many."""
+
+
+AGENTS = f"A scripted agent: {', '.join(SCRIPTED)}"
+"""What help texts say of --agent."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,8 +44,7 @@ class Choice:
     """Split to play, such as val_unseen."""
     run: Path | None = None
     """Folder of a run that `python -m agents.train` wrote; or --agent."""
-    agent: str | None = None
-    """A scripted agent: random, straight, stop, shortest, reader, reader_blind; needs --env."""
+    agent: Annotated[str | None, tyro.conf.arg(help=f"{AGENTS}; needs --env.")] = None
     env: str | None = None
     """Data set or world: r2r, r4r, houses. A run's own where absent."""
     checkpoint: Literal["best", "last"] = "best"
@@ -147,8 +151,9 @@ def scripted(
 
 
 def _trained(choice: Choice, folder: Path) -> Player:
-    env = choice.env or from_json(Run.read_config(folder)).env
-    worlds.locate(env, choice.data)
+    saved = from_json(Run.read_config(folder))
+    env = choice.env or saved.env
+    worlds.locate(env, choice.data, pictures=looks(saved.encoder))
     policy, scene, config, state = load_policy(
         folder, which=choice.checkpoint, data=choice.data, env=env, device=choice.device
     )

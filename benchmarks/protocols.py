@@ -64,6 +64,7 @@ class Scored:
         ignored: Records whose id the protocol does not count.
         repeated: Records after the first of their id.
         jumps: Moves between viewpoints that no edge joins.
+        env: The data set or world that was asked for; empty for the split's data set.
     """
 
     file: str
@@ -76,6 +77,7 @@ class Scored:
     ignored: int
     repeated: int
     jumps: int
+    env: str = ""
 
     def hierarchy(self) -> Hierarchy:
         """Gives the scans and paths of the E episodes; a path is its reference."""
@@ -94,6 +96,7 @@ def score_predictions(
     graph: NavGraph,
     protocol: str,
     duplicates: Duplicates = "refuse",
+    env: str = "",
 ) -> Scored:
     """Scores predictions by a protocol.
 
@@ -105,6 +108,7 @@ def score_predictions(
         protocol: A name in `PROTOCOLS`.
         duplicates: What to do with several records for one id: refuse the file, or score the
             first as the reference evaluators do.
+        env: What was asked for, a data set or a world; empty for the split's data set.
 
     Raises:
         UnknownName: No such protocol.
@@ -140,6 +144,7 @@ def score_predictions(
         ignored=ignored,
         repeated=len(predictions) - ignored - len(episodes),
         jumps=jumps,
+        env=env,
     )
 
 

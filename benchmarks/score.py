@@ -54,14 +54,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _run(config: Config) -> int:
+    predictions = read_predictions(config.file)  # first: a world may have to be made for it
     graph, split = load_split(config.env, config.split, data=config.data)
     scored = score_predictions(
-        read_predictions(config.file),
+        predictions,
         file=str(config.file),
         split=split,
         graph=graph,
         protocol=config.protocol,
         duplicates=config.duplicates,
+        env=config.env,
     )
     interval = bootstrap(scored, draws=config.draws, seed=config.seed)
     samples = {"level": 0.95, "draws": config.draws, "seed": config.seed}
@@ -74,8 +76,8 @@ def _run(config: Config) -> int:
 
 
 def load_split(env: str, split: str, *, data: Path | None) -> tuple[NavGraph, EpisodeSet]:
-    """Gives the graph and the episodes that a command line names."""
-    found = worlds.locate(env, data)
+    """Gives the graph and the episodes that a command line names; neither needs pictures."""
+    found = worlds.locate(env, data, pictures=False)
     graph = load_graph(found.data)
     return graph, load_episodes(found.dataset, split, data=found.data, graph=graph)
 
@@ -92,7 +94,7 @@ def summary(scored: Scored) -> dict[str, Any]:
     hierarchy = scored.hierarchy()
     return {
         "file": scored.file,
-        "env": scored.split.dataset,
+        "env": scored.env or scored.split.dataset,
         "split": scored.split.split,
         "protocol": scored.protocol,
         "annotations": scored.split.file,

@@ -16,21 +16,20 @@ from pathlib import Path
 
 import tyro
 
-from benchmarks.leaderboards import LEADERBOARDS
+from benchmarks.leaderboards import LEADERBOARDS, title_of
 from benchmarks.players import Choice, Player, open_player
 from benchmarks.protocols import score_predictions
 from benchmarks.score import as_text, bootstrap, load_split
 from benchmarks.validate import report
 from vln import worlds
 from vln.data import r2r
-from vln.data.predictions import read_predictions
+from vln.data.locations import HELD_OUT
+from vln.data.predictions import Prediction, read_predictions
 from vln.data.splits import EpisodeSet
 from vln.errors import BadConfig, BadPredictions, CorruptData, MissingData
 from vln.graph import NavGraph
 from vln.runs import entry_point, say
 
-LABELS = "held_out"
-"""Folder of a world with the labels of its test split."""
 PROTOCOL = "envdrop"
 
 
@@ -58,19 +57,39 @@ def _run(config: Config) -> int:
     _check(config)
     if config.file is not None:
         assert config.env is not None
+        predictions = read_predictions(config.file)  # first: a world may have to be made for it
         graph, episodes = load_split(config.env, config.split, data=config.data)
         _refuse(config.file, episodes, graph, named=config.file)
-        return _score(config.file, config, env=config.env, graph=graph, episodes=episodes)
+        labels = _labels(config, config.env, graph=graph, episodes=episodes)
+        _score(
+            predictions,
+            config,
+            file=str(config.file),
+            env=config.env,
+            graph=graph,
+            labels=labels,
+        )
+        return 0
     player = open_player(config)
     if not config.local:
         assert config.out is not None
         _write(player, config.out, split=config.split)
         return 0
-    _labels(config, player.env, graph=player.graph, episodes=player.episodes)  # before it plays
+    # before it plays
+    labels = _labels(config, player.env, graph=player.graph, episodes=player.episodes)
     with tempfile.TemporaryDirectory() as scratch:
         out = config.out or Path(scratch) / "submission.json"
-        _write(player, out, split=config.split)
-        return _score(out, config, env=player.env, graph=player.graph, episodes=player.episodes)
+        file = "" if config.out is None else str(out)
+        _write(player, out, split=config.split, named=file or "not kept (no --out)")
+        _score(
+            read_predictions(out),
+            config,
+            file=file or player.title,
+            env=player.env,
+            graph=player.graph,
+            labels=labels,
+        )
+    return 0
 
 
 def _check(config: Config) -> None:
@@ -87,8 +106,8 @@ def _check(config: Config) -> None:
         raise BadConfig("--file needs --env, the world that it answers.")
 
 
-def _write(player: Player, out: Path, *, split: str) -> None:
-    """Plays, and writes the file if the leaderboard would take it."""
+def _write(player: Player, out: Path, *, split: str, named: str = "") -> None:
+    """Plays, and writes the file if the leaderboard would take it; `named` is what it is called."""
     leaderboard = LEADERBOARDS[player.episodes.dataset]
     unchecked = out.with_name(f".unchecked-{out.name}")
     try:
@@ -98,7 +117,7 @@ def _write(player: Player, out: Path, *, split: str) -> None:
     finally:
         unchecked.unlink(missing_ok=True)
     say(
-        f"{player.title}\n{out}: in order for {leaderboard.title}: "
+        f"{player.title}\n{named or out}: in order for {title_of(player.env, leaderboard)}: "
         f"{len(player.episodes):,} records of {split}."
     )
 
@@ -113,14 +132,20 @@ def _refuse(file: Path, episodes: EpisodeSet, graph: NavGraph, *, named: Path) -
         )
 
 
-def _score(file: Path, config: Config, *, env: str, graph: NavGraph, episodes: EpisodeSet) -> int:
-    labels = _labels(config, env, graph=graph, episodes=episodes)
+def _score(
+    predictions: Sequence[Prediction],
+    config: Config,
+    *,
+    file: str,
+    env: str,
+    graph: NavGraph,
+    labels: EpisodeSet,
+) -> None:
     scored = score_predictions(
-        read_predictions(file), file=str(file), split=labels, graph=graph, protocol=PROTOCOL
+        predictions, file=file, split=labels, graph=graph, protocol=PROTOCOL, env=env
     )
     interval = bootstrap(scored, draws=config.draws, seed=config.seed)
     say(as_text(scored, interval, draws=config.draws))
-    return 0
 
 
 def _labels(config: Config, env: str, *, graph: NavGraph, episodes: EpisodeSet) -> EpisodeSet:
@@ -130,7 +155,7 @@ def _labels(config: Config, env: str, *, graph: NavGraph, episodes: EpisodeSet) 
         MissingData: The world has none.
         CorruptData: They are another split's.
     """
-    file = worlds.find(env, config.data).data / LABELS / f"R2R_{config.split}.json"
+    file = worlds.find(env, config.data).data / HELD_OUT / f"R2R_{config.split}.json"
     if not file.is_file():
         raise MissingData(
             f"no {file}: the labels of {env} {config.split!r} are not here. --local works for the "

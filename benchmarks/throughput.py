@@ -85,7 +85,7 @@ def _run(config: Config) -> int:
     torch.set_num_threads(config.threads)
     with tempfile.TemporaryDirectory(prefix="vln-throughput-") as scratch:
         setting = Setting(
-            data=worlds.locate(config.env, config.data).data,
+            data=worlds.locate(config.env, config.data, pictures=False).data,
             scratch=Path(scratch),
             quick=config.quick,
             repeats=1 if config.quick else config.repeats,
@@ -96,6 +96,8 @@ def _run(config: Config) -> int:
         )
         machine = {
             **describe(threads=config.threads, device=config.device),
+            "world": f"{config.env} in {setting.data}, {len(setting.graph.viewpoints):,} "
+            f"viewpoints in {len(setting.graph.scans)} scans",
             "product_GFLOP_per_s": matrix_rates(setting),
         }
         rows: list[Row] = []

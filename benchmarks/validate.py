@@ -15,10 +15,12 @@ from typing import Annotated
 import tyro
 
 from benchmarks.checks import REMEDIES, Offence
-from benchmarks.leaderboards import LEADERBOARDS
+from benchmarks.leaderboards import LEADERBOARDS, title_of
 from benchmarks.score import load_split
 from vln import worlds
 from vln.data.episodes import DATASETS
+from vln.data.locations import read_bytes
+from vln.errors import UnknownName
 from vln.runs import entry_point, say
 
 
@@ -46,8 +48,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _run(config: Config) -> int:
     worlds.check(config.env)
-    if config.env in DATASETS:  # before the data are read, for that one may have none
-        LEADERBOARDS[config.env]
+    if config.env in DATASETS and config.env not in LEADERBOARDS:
+        raise UnknownName.of(LEADERBOARDS.kind, config.env, LEADERBOARDS)
+    read_bytes(config.file, remedy="Name the file to check.")  # before a world is made for it
     graph, split = load_split(config.env, config.split, data=config.data)
     leaderboard = LEADERBOARDS[split.dataset]
     file = config.file
@@ -58,7 +61,8 @@ def _run(config: Config) -> int:
     if offences:
         say(report(offences, file=file))
         return 1
-    say(f"{file}: in order for {leaderboard.title}: {len(split):,} records of {config.split}.")
+    title = title_of(config.env, leaderboard)
+    say(f"{file}: in order for {title}: {len(split):,} records of {config.split}.")
     return 0
 
 

@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from vln import worlds
-from vln.data.episodes import EpisodeSet, load_episodes
+from vln.data.episodes import DATASETS, EpisodeSet, load_episodes
 from vln.errors import BadConfig, CheckpointMismatch, MissingData, UnknownName
 from vln.graph import NavGraph
 
@@ -195,10 +195,11 @@ def located(dataset: str, data: Path | str | None) -> tuple[str, Path | None]:
         data: The folder; None stays None for a data set: `$VLN_DATA`.
 
     Raises:
+        UnknownName: Neither a data set nor a world.
         MissingData: The world has not been made.
     """
     folder = None if data is None else Path(data)
-    if dataset not in worlds.names():
+    if dataset in DATASETS:
         return dataset, folder
     found = worlds.find(dataset, folder)
     return found.dataset, found.data

@@ -363,7 +363,8 @@ def _loaded(
         return graph, episodes, width
     episodes = load_episodes(dataset, split, data=root, graph=graph)
     if width is None:
-        width = instruction_width(dataset, data=root, graph=graph)
+        longest = max((len(e.instruction.encode()) for e in episodes), default=1)
+        width = max(longest, instruction_width(dataset, data=root, graph=graph))
     return graph, episodes, width
 
 

@@ -95,6 +95,21 @@ def test_a_folder_without_twins_says_how_to_make_some(tiny_world):
         load_twins(tiny_world.folder, tiny_world.graph)
 
 
+def test_the_command_names_a_folder_that_holds_no_twins(command, twins, tiny_world, tmp_path):
+    code, _, err = command("--agent", "stop", folder=tiny_world.folder)
+
+    assert code == 2
+    assert "R2R_original.json, so" in err
+    assert "python -m vln.houses twin" in err
+
+    shutil.copytree(twins.folder / "r2r", tmp_path / "r2r")
+    code, _, err = command("--agent", "stop", folder=tmp_path)
+
+    assert code == 2
+    assert "scans.txt, so" in err
+    assert "VLN_DATA" not in err
+
+
 def test_who_knows_every_goal_flips_with_it(command):
     code, out, err = command("--agent", "shortest")
 

@@ -262,7 +262,7 @@ def test_twins_are_made_of_the_world_that_is_named(tmp_path, monkeypatch, capsys
 
     monkeypatch.setenv("VLN_CACHE", str(tmp_path))
     monkeypatch.setattr("vln.houses.twin.run", run)
-    monkeypatch.setattr("vln.worlds.locate", lambda env, data: type("L", (), {"data": tmp_path}))
+    monkeypatch.setattr("vln.worlds.locate", lambda env, data, pictures: type("L", (), {"data": tmp_path}))
     code = command.main(["twin", "--world", "houses-tiny", "--count", "3", "--no-pictures"])
 
     assert (code, capsys.readouterr().out) == (0, "done\n")

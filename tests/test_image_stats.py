@@ -58,6 +58,9 @@ def test_pictures_are_read_again_only_when_they_change(world, monkeypatch):
     again = ENCODERS["image_stats"](world)
     picture = next((world.data / "skyboxes").rglob("*.jpg"))
     os.utime(picture, ns=(1, 1))
+    (world.data / "skyboxes" / "notes.txt").write_text("mine")
+    assert ENCODERS["image_stats"](world).dim == DIM
+    picture.write_bytes(picture.read_bytes() + b"\0")
 
     with pytest.raises(TypeError):  # it would be extracted now
         ENCODERS["image_stats"](world)

@@ -152,3 +152,12 @@ def test_a_fit_that_cannot_be_used_is_named_with_its_remedy(world, tmp_path, dam
 
     with pytest.raises(CorruptData, match=rf"{file}.*Remove the file"):
         ENCODERS["object_words"](replace(world, fit=file))
+
+
+def test_a_fit_that_is_cut_off_is_named_with_the_same_remedy(world, tmp_path):
+    file = tmp_path / "fit.json"
+    write_fit(file, world)
+    file.write_bytes(file.read_bytes()[:-20])
+
+    with pytest.raises(CorruptData, match=rf"{file}: is cut off.*Remove the file"):
+        ENCODERS["object_words"](replace(world, fit=file))

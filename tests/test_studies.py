@@ -49,6 +49,16 @@ def test_a_run_without_instructions_is_a_condition_of_its_own(runs, tmp_path):
     assert curves.condition_of(hidden) == "none, imitation, instruction hidden"
 
 
+def test_runs_in_different_worlds_are_no_seeds_of_one_condition(runs, tmp_path):
+    elsewhere = tmp_path / "elsewhere"
+    shutil.copytree(runs[0], elsewhere)
+    config = orjson.loads((elsewhere / "config.json").read_bytes())
+    (elsewhere / "config.json").write_bytes(orjson.dumps({**config, "env": "houses"}))
+
+    assert curves.condition_of(elsewhere) == "none, imitation, houses"
+    assert curves.condition_of(elsewhere) != curves.condition_of(runs[0])
+
+
 def test_curves_of_a_split_never_evaluated_are_refused(runs, tmp_path, capsys):
     assert curves.main([runs[0], "--out", str(tmp_path / "x.png"), "--splits", "test"]) == 2
     assert "has logged no 'test/success'" in capsys.readouterr().err

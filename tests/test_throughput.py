@@ -1,4 +1,5 @@
 import json
+import re
 import tempfile
 
 import numpy as np
@@ -58,6 +59,10 @@ def test_the_world_is_measured_and_the_machine_described(command, tmp_path):
     assert {"cpu", "cores", "memory_GB", "python", "torch", "numpy", "threads"} <= set(
         written["machine"]
     )
+    assert re.fullmatch(
+        r"r2r in .*, \d+ viewpoints in 8 scans", written["machine"]["world"].replace("\n", "")
+    )
+    assert f"- world: {written['machine']['world']}" in out
     assert written["machine"]["product_GFLOP_per_s"]["float32"] > 0
     assert (tmp_path / "results" / "throughput.md").read_text() in out
 

@@ -77,11 +77,11 @@ def viewpoint_ids(folder: Path, scan: str) -> list[str]:
 
 
 def _listed_scans(folder: Path) -> list[str]:
-    listing = folder / "scans.txt"
+    listing = folder / SCANS
     if not listing.is_file():
         raise MissingData(
             f"no {listing}. Expected a world folder that holds connectivity/scans.txt; set "
-            "VLN_DATA or --data to it, or run `make train` without it to use the tiny world."
+            "VLN_DATA or --data to it, or use a world of ours with --env houses."
         )
     try:
         names = listing.read_text(encoding="utf-8").split()

@@ -9,7 +9,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 from vln.data import r2r, r4r
+from vln.data.locations import HELD_OUT
 from vln.data.splits import EpisodeSet, random_part
+from vln.errors import BadConfig
 from vln.graph import NavGraph
 from vln.registry import Registry
 
@@ -38,9 +40,15 @@ def load_episodes(dataset: str, split: str, *, data: Path, graph: NavGraph) -> E
         UnknownName: No such data set or split; the closest is suggested.
         MissingData: The annotation file is not there.
         CorruptData: The file is damaged or contradicts the graph.
-        BadConfig: `@N` asks for more than there is, or dev has no house to hold out.
+        BadConfig: `@N` asks for more than there is, dev has no house to hold out, or the path is
+            that of labels that a world holds out.
     """
     load = DATASETS[dataset]
+    if "/" in split and Path(split).expanduser().resolve().parent.name == HELD_OUT:
+        raise BadConfig(
+            f"{split} holds a test split's labels, which only `python -m benchmarks.submit --local` "
+            "scores against. Name another split."
+        )
     name, _, size = split.rpartition("@")
     if name and size.isdecimal():
         return random_part(load(data, name, graph), size=int(size))

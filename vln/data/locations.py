@@ -16,6 +16,8 @@ import orjson
 
 from vln.errors import CorruptData, MissingData
 
+HELD_OUT = "held_out"
+"""Folder of a world of ours with the labels of its test split, which no loader opens."""
 RESTORE = "The file is damaged or cut off: copy or download it again."
 
 
@@ -29,7 +31,7 @@ def data_root(given: Path | None = None) -> Path:
     if not chosen:
         raise MissingData(
             "no data folder: VLN_DATA is not set and none was given. Set VLN_DATA (or --data) to "
-            "the folder that holds connectivity/ and r2r/."
+            "the folder that holds connectivity/ and r2r/, or use a world of ours with --env houses."
         )
     root = Path(chosen).expanduser()
     if not root.is_dir():

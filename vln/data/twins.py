@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Final
 
 from vln.data import r2r
+from vln.data.connectivity import scan_list
 from vln.data.locations import parse_json, read_bytes
 from vln.data.splits import EpisodeSet
 from vln.errors import CorruptData, MissingData
@@ -43,6 +44,20 @@ class Twins:
         return len(self.change)
 
 
+def check(data: Path) -> None:
+    """Refuses a folder that holds no twins, before anything else of it is read.
+
+    Raises:
+        MissingData: One of the two files, or the list of homes, is not there.
+    """
+    for file in (*(r2r.file_of(data, name) for name in (ORIGINAL, TWIN)), scan_list(data)):
+        if not file.is_file():
+            raise MissingData(
+                f"no {file}, so {data} holds no twins. Name a folder that `python -m vln.houses "
+                "twin` wrote, or make one with it."
+            )
+
+
 def load_twins(data: Path, graph: NavGraph) -> Twins:
     """Gives all pairs of a folder of twins.
 
@@ -51,15 +66,10 @@ def load_twins(data: Path, graph: NavGraph) -> Twins:
         graph: Its graph, which holds the original homes and the changed ones.
 
     Raises:
-        MissingData: One of the two files is not there.
+        MissingData: As `check`.
         CorruptData: One is damaged, has no labels, or the two do not pair.
     """
-    for name in (ORIGINAL, TWIN):
-        file = r2r.file_of(data, name)
-        if not file.is_file():
-            raise MissingData(
-                f"no {file}, so {data} holds no twins. Make some with `python -m vln.houses twin`."
-            )
+    check(data)
     original, twin = (r2r.load(data, name, graph) for name in (ORIGINAL, TWIN))
     if [_key(e) for e in original] != [_key(e) for e in twin]:
         first = _first_unlike([_key(e) for e in original], [_key(e) for e in twin])

@@ -13,23 +13,48 @@ from vln.encoders.objects import (
 )
 from vln.encoders.stored import StoredFeatures, blind
 
-__all__ = ["ENCODERS", "Encoder", "World", "keep_fit"]
+__all__ = ["ENCODERS", "Encoder", "World", "keep_fit", "learns", "looks"]
 
-_LEARNS = ("objects", "object_words", "objects_shuffled")
+_LEARNING: dict[str, bool] = {}
+_LOOKING: dict[str, bool] = {}
 
-ENCODERS.add("none", blind)
-ENCODERS.add("objects", object_features)
-ENCODERS.add("object_words", object_word_features)
-ENCODERS.add("objects_shuffled", shuffled_object_features)
-ENCODERS.add("random", random_features)
-ENCODERS.add("image_stats", image_statistics)
+
+def _add(name: str, encoder: Encoder, *, learns: bool = False, looks: bool = False) -> None:
+    """Registers an encoder.
+
+    Args:
+        name: Its name.
+        encoder: Gives its features.
+        learns: It learns from training scans what a run has to keep.
+        looks: It needs the world's pictures.
+    """
+    ENCODERS.add(name, encoder)
+    _LEARNING[name], _LOOKING[name] = learns, looks
+
+
+_add("none", blind)
+_add("objects", object_features, learns=True)
+_add("object_words", object_word_features, learns=True)
+_add("objects_shuffled", shuffled_object_features, learns=True)
+_add("random", random_features)
+_add("image_stats", image_statistics, looks=True)
 for _name, _weights, _dim in (
     ("clip_rn50", "RN50.pt", 1024),
     ("clip_rn101", "RN101.pt", 512),
     ("clip_rn50x4", "RN50x4.pt", 640),
     ("clip_vit_b32", "ViT-B-32.pt", 512),
 ):
-    ENCODERS.add(_name, StoredFeatures(_name, _weights, _dim))
+    _add(_name, StoredFeatures(_name, _weights, _dim))
+
+
+def learns(encoder: str) -> bool:
+    """Tells whether an encoder learns from training scans; False for a stranger's."""
+    return _LEARNING.get(encoder, False)
+
+
+def looks(encoder: str) -> bool:
+    """Tells whether an encoder needs a world's pictures; a stranger's may."""
+    return _LOOKING.get(encoder, True)
 
 
 def keep_fit(file: Path, encoder: str, world: World) -> None:
@@ -40,5 +65,5 @@ def keep_fit(file: Path, encoder: str, world: World) -> None:
         encoder: Registered name.
         world: Where it has learnt.
     """
-    if encoder in _LEARNS:
+    if learns(encoder):
         write_fit(file, world)

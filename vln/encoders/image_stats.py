@@ -22,6 +22,7 @@ from vln.encoders.object_fit import NORM
 from vln.features import store
 from vln.features.source import FeatureTable
 from vln.geometry import NUM_VIEWS
+from vln.panorama.equirectangular import EXTENSIONS
 from vln.panorama.faces import PanoramaSource
 from vln.panorama.pinhole import Camera
 from vln.panorama.sources import find_panoramas
@@ -36,6 +37,7 @@ BINS = 4
 """Of each of red, green and blue."""
 DIM = COLUMNS * ROWS * 3 + BINS**3
 WORKERS = 2
+_PICTURES = (".zip", *EXTENSIONS)
 
 
 def image_statistics(world: World) -> FeatureTable:
@@ -101,13 +103,15 @@ def _extracted(source: PanoramaSource, world: World) -> npt.NDArray[np.float16]:
 
 
 def _digest(world: World) -> str:
-    """Gives the identity of the pictures by names, sizes and times: reading all takes too long."""
+    """Gives the identity of the pictures by names and sizes: reading all takes too long.
+
+    Times are left out, for a copy of the same pictures is the same world.
+    """
     folders = ("skyboxes", "panoramas", "v1/scans", *world.graph.scans)
     files = [file for folder in folders for file in sorted((world.data / folder).rglob("*"))]
-    told = [_about(file, root=world.data) for file in files if file.is_file()]
+    told = [
+        f"{file.relative_to(world.data).as_posix()} {file.stat().st_size}"
+        for file in files
+        if file.suffix.lower() in _PICTURES and file.is_file()
+    ]
     return hashlib.sha256("\n".join(told).encode()).hexdigest()
-
-
-def _about(file: Path, *, root: Path) -> str:
-    about = file.stat()
-    return f"{file.relative_to(root).as_posix()} {about.st_size} {about.st_mtime_ns}"

@@ -204,7 +204,10 @@ def _shared(world: World, seen: ObjectViews, rule: Rule) -> set[str]:
 
 
 def _read(file: Path, rule: Rule) -> ObjectFit:
-    content = parse_json(read_bytes(file), file=file)
+    try:
+        content = parse_json(read_bytes(file), file=file)
+    except CorruptData:
+        raise CorruptData.of(file, "", "is cut off or no JSON", REMEDY) from None
     fits = content.get("encoder") if isinstance(content, dict) else None
     fit = fits.get(rule.encoder) if isinstance(fits, dict) else None
     if not isinstance(fit, dict) or fit.get("rule") != rule.identity:

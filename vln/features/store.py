@@ -85,7 +85,7 @@ def write(
     }
     with atomic(folder / "index.json") as stream:
         stream.write(orjson.dumps(index, option=orjson.OPT_INDENT_2))
-    return read(folder, graph)
+    return read(folder, graph, source=source)
 
 
 def find(
@@ -115,18 +115,23 @@ def find(
         raise CorruptData.of(
             root, "", f"several features fit {encoder!r}: {names}", "Remove all but one."
         )
-    return read(fits[0].parent, graph) if fits else None
+    return read(fits[0].parent, graph, source=source) if fits else None
 
 
 def _ending(source: str) -> str:
     return f"-{source[:SHORT]}" if source else ""
 
 
-def read(folder: Path, graph: NavGraph) -> FeatureTable:
+def read(folder: Path, graph: NavGraph, *, source: str = "") -> FeatureTable:
     """Gives the features in a folder of the store, memory-mapped.
 
+    Args:
+        folder: Which.
+        graph: The world.
+        source: What they must be made from; empty takes any.
+
     Raises:
-        CorruptData: The store is damaged or belongs to another world.
+        CorruptData: The store is damaged, belongs to another world or is made from something else.
     """
     remedy = "Remove the folder and make the features again."
     try:
@@ -137,6 +142,9 @@ def read(folder: Path, graph: NavGraph) -> FeatureTable:
         raise CorruptData.of(folder, "", f"cannot be read ({error})", remedy) from None
     if not isinstance(index, dict) or not index.keys() >= _INDEX:
         problem = f"must be an object with {', '.join(sorted(_INDEX))}"
+        raise CorruptData.of(folder / "index.json", "", problem, remedy)
+    if source and index.get("source") != source:
+        problem = f"is made from {str(index.get('source'))[:SHORT]}, not from {source[:SHORT]}"
         raise CorruptData.of(folder / "index.json", "", problem, remedy)
     expected = (len(graph.viewpoints), NUM_VIEWS, index["dim"])
     if index["world"] != graph.world or values.shape != expected or values.dtype not in DTYPES:

@@ -12,7 +12,6 @@ import orjson
 import tyro
 
 from vln import worlds
-from vln.data.locations import cache_root
 from vln.errors import BadConfig, UnknownName
 from vln.houses.spec import MARK, SPECS, WorldSpec, is_whole
 from vln.runs import entry_point, say
@@ -97,15 +96,11 @@ def _spec(world: str) -> WorldSpec:
     return SPECS[world]
 
 
-def _cached(name: str) -> Path:
-    return cache_root() / "houses" / name
-
-
 def _make(command: Make) -> str:
     from vln.houses.write import make_world
 
     spec = _spec(command.world + ("-tiny" if command.quality == "tiny" else ""))
-    folder = command.out or _cached(spec.name)
+    folder = command.out or worlds.folder_of(spec.name)
     make_world(spec, folder, workers=command.workers, pictures=command.pictures)
     counts = orjson.loads((folder / MARK).read_bytes())["counts"]
     paths = ", ".join(f"{count:,} {split}" for split, count in counts["paths"].items())
@@ -118,8 +113,8 @@ def _twin(command: Twin) -> str:
 
     _spec(command.world)
     return run(
-        worlds.locate(command.world, command.data).data,
-        command.out or _cached(f"{command.world}-twins"),
+        worlds.locate(command.world, command.data, pictures=command.pictures).data,
+        command.out or worlds.folder_of(f"{command.world}-twins"),
         count=command.count,
         kinds=command.kinds or KINDS,
         seed=command.seed,
@@ -135,7 +130,7 @@ def _show(command: Show) -> str:
     if command.out.suffix.lower() != ".png":
         raise BadConfig(f"--out {command.out} is no PNG; give a name that ends in .png.")
     spec = _spec(command.world)
-    folder = command.data or _cached(spec.name)
+    folder = command.data or worlds.folder_of(spec.name)
     if command.data is not None or is_whole(folder):
         shown = open_made(folder, command.scan)
     else:

@@ -86,7 +86,7 @@ def _patterns() -> tuple[tuple[str, str, re.Pattern[str]], ...]:
     def compiled(kind: str, texts: Sequence[str], side: str = "") -> _Patterns:
         return [(kind, side, _pattern(text)) for text in texts]
 
-    found = compiled("through", (*phrases.BEYOND, *phrases.BESIDE))
+    found = compiled("through", (*phrases.BEYOND, *phrases.INTO, *phrases.BESIDE))
     found += compiled("toward", (*phrases.TOWARDS, *phrases.ACROSS, *phrases.PAST))
     found += compiled("reach", phrases.REACH)
     found += compiled("door", phrases.DOOR)

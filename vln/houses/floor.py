@@ -92,7 +92,8 @@ class Floor:
 
 def footprint(item: Item) -> Floats:
     """Gives (4, 2): the corners of the floor that an object stands on or hangs over."""
-    sin, cos = np.sin(item.heading), np.cos(item.heading)
+    # Quarter turns put corners on the lines of the grid: the last bit must not decide a cell.
+    sin, cos = np.sin(item.heading).round(12), np.cos(item.heading).round(12)
     across, along = np.array([cos, -sin]), np.array([sin, cos])
     half = np.array([[-1, -1], [1, -1], [1, 1], [-1, 1]]) * np.array(item.size[:2]) / 2
     corners: Floats = np.array(item.position[:2]) + half[:, :1] * across + half[:, 1:] * along

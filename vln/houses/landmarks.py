@@ -70,7 +70,10 @@ class Landmarks:
         noticed = self.place.pixels >= NOTICED
         last = np.array([name.rpartition(" ")[2] for name in self.place.category])
         alike = self.same_name.copy()
-        alike[1] |= last[:, None] == last  # "the table" is not said beside a round table
+        # "The table" is not said beside a round table, nor "the red table" beside a red round one.
+        colour = np.array(self.place.colour)
+        alike[1] |= last[:, None] == last
+        alike[0] |= alike[1] & (colour[:, None] == colour)
         rival = alike & noticed & ~np.eye(len(distance), dtype=np.bool_)
         close = distance[None, :] < NEARER * np.maximum(distance[:, None], 0.5)
         unique = ~np.asarray((rival & close).any(axis=2))
@@ -138,16 +141,19 @@ class Landmarks:
     @cached_property
     def marks_turn(self) -> Flags:
         """(2, n) whether one can be told to turn here by the object's name."""
-        near = (self.place.distance <= TURN_NEAR) & (self.place.pixels >= MIN_PIXELS_STOP)
-        marks: Flags = near & self.is_clear
+        marks: Flags = self._is_near(TURN_NEAR) & self.is_clear
         return marks
 
     @cached_property
     def marks_stop(self) -> Flags:
         """(2, n) whether one can be told to stop here by the object's name."""
-        near = (self.place.distance <= REACHED) & (self.place.pixels >= MIN_PIXELS_STOP)
-        marks: Flags = near & self.is_clear
+        marks: Flags = self._is_near(REACHED) & self.is_clear
         return marks
+
+    def _is_near(self, metres: float) -> Flags:
+        """Gives (n,) whether an object is within reach, no wall between, and plain to see."""
+        near = (self.place.distance <= metres) & (self.place.pixels >= MIN_PIXELS_STOP)
+        return np.asarray(near & self.place.same_room)
 
 
 def _others(values: Floats, *, empty: float = 0.0) -> Floats:

@@ -31,7 +31,6 @@ SYNONYMS: Final[dict[str, tuple[str, ...]]] = {
     "exercise ball": ("gym ball",),
     "teddy bear": ("stuffed bear",),
     "plant": ("potted plant",),
-    "rug": ("carpet",),
     "picture": ("painting",),
     "monitor": ("computer screen",),
     "pendant lamp": ("hanging lamp",),
@@ -96,11 +95,14 @@ BEYOND: Final = (
     "walk through the {hole} towards {x}",
     "leave the {room} towards {x}",
     "exit the {room} towards {x}",
+    "walk into the {next} towards {x}",
+)
+INTO: Final = (
     "enter the {next} with {x}",
     "go into the {next} with {x}",
-    "walk into the {next} towards {x}",
     "step into the room with {x}",
 )
+"""For objects in the very room that one comes to."""
 BESIDE: Final = (
     "go through the {hole} beside {x}",
     "take the {hole} next to {x}",
@@ -140,6 +142,7 @@ STOP: Final = (
     "wait by {x}",
     "wait near {x}",
 )
+STOP_NEAR: Final = ("stop near {x}", "stop by {x}", "wait near {x}", "wait by {x}")
 STOP_FACING: Final = ("stop in front of {x}", "wait in front of {x}")
 STOP_UNDER: Final = ("stop under {x}", "wait below {x}")
 STOP_THERE: Final = ("stop there", "wait there")

@@ -64,7 +64,7 @@ def is_done(clause: Clause, place: Place) -> bool:
     """Says whether a clause of which one step at least is taken asks for no more."""
     if clause.kind == "reach":
         row = referent(clause, place)
-        return row < 0 or bool(place.distance[row] <= REACHED)
+        return row < 0 or bool(place.same_room[row] and place.distance[row] <= REACHED)
     if clause.kind == "climb":
         return not (place.climb == _climb(clause)).any()
     return True

@@ -127,7 +127,11 @@ class Remarks:
         """Gives the wordings of a turn, and the object that they name."""
         glimpses = self._path.glimpses(step, facing=heading)
         glimpses = [g for g in glimpses if g.item not in self._used[-1:]]
-        near = [g for g in glimpses if g.distance < _AT and self._place(g) not in ("flat", "top")]
+        near = [
+            g
+            for g in glimpses
+            if g.distance < _AT and self._place(g) not in ("flat", "top") and self._is_in(g, step)
+        ]
         before = [g for g in glimpses if abs(g.turn) < _SLIGHT / 2]
         draw = 0.5 if self._is_brief else self._rng.random()
         if near and draw < 0.45:
@@ -171,6 +175,11 @@ class Remarks:
                 slots["x"] = inside[0].item
                 sentence = self._pick(telling.INTO_WITH)
         return _order(sentence, slots, step, self._path.ahead[step])
+
+    def _is_in(self, glimpse: Glimpse, step: int) -> bool:
+        """Says whether an object stands in the room that a step starts in."""
+        room = self._path.home.rooms[self._path.item(glimpse.item).room]
+        return room is self._path.room(step)
 
     def _is_next(self, step: int, glimpse: Glimpse) -> bool:
         """Says whether an object ahead stands in the room that a step leads to."""
@@ -246,7 +255,7 @@ class Remarks:
         glimpses = self._path.glimpses(step, facing=facing)
         high = [g for g in glimpses if self._place(g) == "ceiling" and g.distance < 0.4]
         glimpses = [g for g in glimpses if self._place(g) != "ceiling"]
-        beside = [g for g in glimpses if g.distance < 1.2]
+        beside = [g for g in glimpses if g.distance < 1.2 and self._is_in(g, step)]
         before = [g for g in glimpses if abs(g.turn) < _SLIGHT and g.distance < 4]
         near = min(beside, key=lambda g: g.distance, default=None)
         if near is not None:

@@ -20,7 +20,7 @@ from vln.houses.landmarks import Landmarks
 from vln.houses.navigate import Walk
 from vln.houses.reading import REACHED
 from vln.houses.routes import Route
-from vln.houses.scene import Home
+from vln.houses.scene import Home, Item
 from vln.houses.surroundings import Place
 
 BARE_PENALTY: Final = 0.15
@@ -32,6 +32,8 @@ SPAN_BONUS: Final = -2.5
 lose count of a clause's steps long before they lose sight of an object."""
 MAX_SPAN: Final = 2
 """Most steps that one clause takes; with more, followers stop early."""
+UNDER: Final = 0.4
+"""Metres over the floor from a lamp on the ceiling within which one is under it."""
 AT_BONUS: Final = 0.5
 """How much better a turn is that has an object to be at."""
 
@@ -147,13 +149,17 @@ class Speaker:
         self, leg: _Leg, row: int, span: int, words: list[Clause]
     ) -> Iterator[tuple[str, str, tuple[str, ...], int, float]]:
         """Gives what can be said of an object: kind, side, texts, steps, extra score."""
-        beyond = self.home.items[int(leg.place.item[row])].room != leg.room
+        item = self.home.items[int(leg.place.item[row])]
+        beyond, stand = item.room != leg.room, CATEGORIES[item.category].place
+        span = 0 if stand == "ceiling" else span  # one walks to what stands on the floor
         if span:
             yield "reach", "", phrases.REACH, span, SPAN_BONUS * (span - 1)
         if leg.hole:
             if beyond or self._is_beside_door(leg.place, row, leg.way):
-                yield "through", "", phrases.BEYOND if beyond else phrases.BESIDE, 1, 0.0
-        elif _is_passed(leg, row):
+                into = phrases.INTO if item.room == leg.next else ()
+                texts = (*phrases.BEYOND, *into) if beyond else phrases.BESIDE
+                yield "through", "", texts, 1, 0.0
+        elif stand not in ("ceiling", "flat") and _is_passed(leg, row):
             yield "toward", "", phrases.PAST, 1, 0.5
         elif span != 1:
             across = phrases.ACROSS if not beyond and leg.place.length[leg.way] > 1.8 else ()
@@ -206,7 +212,8 @@ class Speaker:
             if not len(rows) or not np.isfinite(leg.lead[int(bare), rows[0]]):
                 return 0
             reached = np.flatnonzero(leg.after.item == item)
-            if len(reached) and leg.after.distance[reached[0]] <= REACHED:
+            near = leg.after.same_room & (leg.after.distance <= REACHED)
+            if near[reached].any():
                 return step + 1 - t
         return 0
 
@@ -219,7 +226,8 @@ class Speaker:
             clause = Clause("stop", place.category[row], "" if bare else place.colour[row])
             size = min(np.log2(place.pixels[row] / 400.0), 4.0)
             score = float(0.5 * size - place.distance[row] - BARE_PENALTY * bare)
-            texts, item = _stop_texts(place.category[row]), int(place.item[row])
+            item = int(place.item[row])
+            texts = _stop_texts(self.home.items[item], self.walk.position[goal], place, row)
             found.append(Saying(clause, texts, score=score, item=item))
         return found
 
@@ -233,10 +241,17 @@ def _is_passed(leg: _Leg, row: int) -> bool:
     return bool(abs(aside) > np.radians(75))
 
 
-def _stop_texts(category: str) -> tuple[str, ...]:
-    stand = CATEGORIES[category].place
+def _stop_texts(
+    item: Item, position: npt.NDArray[np.float64], place: Place, row: int
+) -> tuple[str, ...]:
+    """Gives how to say that one stops at an object, from where one stands to it."""
+    stand = CATEGORIES[item.category].place
     if stand == "ceiling":
-        return phrases.STOP_UNDER
+        return phrases.STOP_UNDER if place.distance[row] <= UNDER else phrases.STOP_NEAR
+    x, y = position[:2] - np.array(item.position[:2])
+    sin, cos = np.sin(item.heading), np.cos(item.heading)
+    ahead, aside = float(x * sin + y * cos), abs(float(x * cos - y * sin))
+    facing = phrases.STOP_FACING if stand in ("wall", "hung") and ahead > aside else ()
     if stand == "hung":
-        return phrases.STOP_FACING
-    return phrases.STOP + phrases.STOP_FACING if stand == "wall" else phrases.STOP
+        return facing or phrases.STOP_NEAR
+    return (*phrases.STOP, *facing)

@@ -11,12 +11,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+import orjson
+
+from vln.data.locations import parse_json, read_bytes
 from vln.errors import BadConfig
 from vln.houses.styles import SEEN_STYLES, UNSEEN_STYLES
 from vln.runs import generator
 
 MARK: Final = "world.json"
 """The file that a finished world has and an unfinished one has not."""
+GENERATOR: Final = 1
+"""Raised when the same specification would give other annotations."""
 MAX_HOMES: Final = 10_000
 MAX_PATHS: Final = 1_000
 
@@ -197,6 +202,23 @@ SPECS: Final[dict[str, WorldSpec]] = {
 """Every world by the name that `--env` gives it."""
 
 
+def about(spec: WorldSpec) -> dict[str, Any]:
+    """Gives what the mark of a world says of how it was made: `generator` and `spec`."""
+    return {"generator": GENERATOR, "spec": orjson.loads(orjson.dumps(spec.to_json()))}
+
+
 def is_whole(folder: Path) -> bool:
-    """Tells whether a folder holds a finished world."""
+    """Tells whether a folder holds a finished world, of whatever specification."""
     return (folder / MARK).is_file()
+
+
+def read_mark(folder: Path) -> dict[str, Any]:
+    """Gives the mark of a finished world; nothing in it where it is no object.
+
+    Raises:
+        MissingData: The folder holds no finished world.
+        CorruptData: The mark is no JSON.
+    """
+    file = folder / MARK
+    found = parse_json(read_bytes(file), file=file)
+    return found if isinstance(found, dict) else {}

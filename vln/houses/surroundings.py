@@ -37,6 +37,7 @@ class Place:
         item: (n,) index into the home's items; tells two objects apart, nothing else.
         bearing: (n,) heading of the object, in the world.
         distance: (n,) metres on the floor to the object's nearest point.
+        same_room: (n,) whether it is in the room that one stands in.
         pixels: (n,) what is visible of it, at 224 px a view.
         area: (n, k) share of each way's view that the object's box covers.
     """
@@ -52,6 +53,7 @@ class Place:
     item: Ints
     bearing: Floats
     distance: Floats
+    same_room: npt.NDArray[np.bool_]
     pixels: Floats
     area: Floats
 
@@ -88,6 +90,7 @@ def _place(
         item=sights.item[rows],
         bearing=sights.heading[rows],
         distance=sights.distance[rows],
+        same_room=np.array([i.room == walk.room[viewpoint] for i in items], dtype=np.bool_),
         pixels=sights.pixels[rows],
         area=share[rows][:, view],
     )

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import logging
 import multiprocessing
 import shutil
 from collections.abc import Callable, Iterator, Sequence
@@ -22,21 +23,24 @@ from vln.data.locations import parse_json, read_bytes
 from vln.errors import BadConfig, CannotWrite, CorruptData
 from vln.houses.derive import derive
 from vln.houses.navigate import walk_of
-from vln.houses.publish import assemble, part_of, trace_file
+from vln.houses.publish import assemble, frozen, part_of, trace_file
 from vln.houses.render import HomeRenderer, strip_bytes
 from vln.houses.scene import load_home, scene_file, to_json
-from vln.houses.spec import MARK, HomePlan, WorldSpec
+from vln.houses.spec import MARK, HomePlan, WorldSpec, about
 from vln.houses.traces import pose_trace, trace_bytes
 from vln.panorama.skybox import STRIP
 from vln.runs import atomic
 
+logger = logging.getLogger(__name__)
+
 PARTS: Final = ".parts"
-GENERATOR: Final = 1
-"""Raised when the same specification would give other annotations."""
 STRIP_BYTES_PER_PIXEL: Final = 0.14
 """Size of a strip's JPEG, for telling in time that a disk is too small; measured, rounded up."""
 _NOTES_BYTES_PER_HOME: Final = 600_000
 _FULL = (errno.ENOSPC, errno.EDQUOT)
+_ELSEWHERE = (
+    "make it elsewhere: set VLN_CACHE, or name a folder with --out of `python -m vln.houses make`."
+)
 
 
 def make_world(
@@ -73,10 +77,12 @@ def make_world(
         if not done:
             run.each(_annotate, plans, spec, folder, what="homes")
             done = assemble(spec, folder, _parts(folder, plans))
+            _say_unrecorded(spec)
         if pictures:
             run.each(_draw, plans, spec, folder, what="homes drawn")
-        about = {**_about(spec), "pictures": pictures, **done}
-        _write(folder / MARK, orjson.dumps(about, option=orjson.OPT_INDENT_2))
+        kept = {name: done[name] for name in ("sha256", "counts")}
+        mark = {**about(spec), "pictures": pictures, **kept}
+        _write(folder / MARK, orjson.dumps(mark, option=orjson.OPT_INDENT_2))
         shutil.rmtree(folder / PARTS, ignore_errors=True)
     return folder
 
@@ -105,27 +111,32 @@ def draw_home(folder: Path, scan: str, *, face: int, quality: int) -> None:
         _write(files[number], strip_bytes(faces, quality=quality))
 
 
-def _about(spec: WorldSpec) -> dict[str, Any]:
-    return {"generator": GENERATOR, "spec": orjson.loads(orjson.dumps(spec.to_json()))}
+def _say_unrecorded(spec: WorldSpec) -> None:
+    if spec.frozen and spec.name not in frozen():
+        logger.warning(
+            "no annotations of %s are on record in this version, so nothing tells whether these "
+            "are the ones that others have: compare the sha256 in world.json",
+            spec.name,
+        )
 
 
 def _claim(spec: WorldSpec, folder: Path) -> dict[str, Any] | None:
     """Gives the mark of a finished world, None for one to be made; refuses what is neither."""
-    about = _about(spec)
+    expected = about(spec)
     for file in (folder / MARK, folder / PARTS / MARK):
         if file.is_file():
             found = parse_json(read_bytes(file), file=file)
-            if not isinstance(found, dict) or {k: found.get(k) for k in about} != about:
+            if not isinstance(found, dict) or {k: found.get(k) for k in expected} != expected:
                 raise BadConfig(
-                    f"{folder} holds another world, or one of another version. Choose another "
-                    "folder with --out, or remove it."
+                    f"{folder} holds another world, or one of another version. Remove it, or "
+                    f"{_ELSEWHERE}"
                 )
             return found if file.parent == folder else None
     if any(path.name != PARTS for path in folder.iterdir()):
         raise BadConfig(
-            f"{folder} is not empty and holds no world. Choose another folder with --out."
+            f"{folder} is not empty and holds no world. Empty or remove it, or {_ELSEWHERE}"
         )
-    _write(folder / PARTS / MARK, orjson.dumps(about))
+    _write(folder / PARTS / MARK, orjson.dumps(expected))
     return None
 
 
@@ -142,7 +153,7 @@ def _check_space(spec: WorldSpec, folder: Path, *, pictures: bool) -> None:
     if free < needed:
         raise CannotWrite(
             f"{folder}: {free / 1e6:,.0f} MB are free and about {needed / 1e6:,.0f} MB are needed. "
-            "Make room, or choose another folder with --out or VLN_CACHE."
+            f"Make room, or {_ELSEWHERE}"
         )
 
 
@@ -225,8 +236,7 @@ def _disk_errors(folder: Path) -> Iterator[None]:
         if error.errno in _FULL:
             raise CannotWrite(f"{folder}: the disk is full. Make room. {kept}") from error
         raise CannotWrite(
-            f"{folder}: cannot be written ({error.strerror}). Choose another folder with --out or "
-            "VLN_CACHE."
+            f"{folder}: cannot be written ({error.strerror}). Make it writable, or {_ELSEWHERE}"
         ) from error
 
 
