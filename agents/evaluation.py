@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -13,12 +14,14 @@ from agents.rollout import play_all
 from agents.scene import Scene
 from envs.vector import PanoramaVectorEnv
 from envs.wrappers import VectorExpertActions
+from vln import worlds
 from vln.data.episodes import EpisodeSet
-from vln.errors import MissingData
+from vln.errors import CorruptData, MissingData
 from vln.graph import NavGraph
 from vln.metrics.paths import PathScores, score_episodes
 from vln.panorama.sources import find_panoramas
-from vln.types import Trajectory
+from vln.types import Episode, Trajectory
+from vln.viz.canvas import Image
 from vln.viz.episodes import draw_episode
 from vln.viz.maps import Walk, write_png
 
@@ -67,23 +70,24 @@ def draw_outcomes(
 ) -> str:
     """Draws the first episode that succeeded and the first that failed, step by step.
 
+    Homes of a made world that has no pictures yet are drawn for it.
+
     Args:
         trajectories: In the order of the episodes.
         scene: Where they were walked.
         episodes: A split with labels.
-        folder: Gets success_SPLIT.png and failure_SPLIT.png.
+        folder: Gets success_SPLIT.png and failure_SPLIT.png; older ones are removed.
 
     Returns:
-        What was drawn, or why not, for the user.
+        What was drawn, what was not and why, for the user.
     """
     scores = score(trajectories, scene.graph, episodes)
-    try:
-        panoramas, note = find_panoramas(scene.data, graph=scene.graph), "step by step"
-    except MissingData:
-        panoramas, note = None, "maps alone, for this world has no panoramas"
-    drawn = []
+    said = []
     for outcome, is_it in (("success", scores.success > 0), ("failure", scores.success == 0)):
+        file = folder / f"{outcome}_{episodes.split}.png"
+        file.unlink(missing_ok=True)
         if not is_it.any():
+            said.append(f"no {outcome} on {episodes.split} to draw")
             continue
         index = int(is_it.argmax())
         episode = episodes.episodes[index]
@@ -91,12 +95,28 @@ def draw_outcomes(
             f"{outcome}, {episodes.split} {episode.id} in {episode.start.scan}: "
             f"ends {scores.navigation_error[index]:.1f} m from the goal"
         )
-        picture = draw_episode(
-            scene.graph, episode, trajectories[index], panoramas=panoramas, title=title
-        )
-        drawn.append(folder / f"{outcome}_{episodes.split}.png")
-        write_png(picture, drawn[-1])
-    return f"one of each outcome drawn, {note}: " + ", ".join(map(str, drawn))
+        picture, how = _drawn(scene, episode, trajectories[index], title=title)
+        write_png(picture, file)
+        said.append(f"{file} drawn, {how}")
+    return "\n".join(said)
+
+
+def _drawn(
+    scene: Scene, episode: Episode, trajectory: Trajectory, *, title: str
+) -> tuple[Image, str]:
+    """Gives the picture of an episode and how it was drawn: without views where there are none."""
+    draw = partial(draw_episode, scene.graph, episode, trajectory, title=title)
+    try:
+        worlds.draw(scene.data, [episode.start.scan])
+        panoramas = find_panoramas(scene.data, graph=scene.graph)
+    except MissingData:
+        return draw(panoramas=None), "the map alone, for this world has no panoramas"
+    except (CorruptData, OSError) as error:
+        return draw(panoramas=None), f"the map alone: {error}"
+    try:
+        return draw(panoramas=panoramas), "step by step"
+    except (MissingData, CorruptData) as error:
+        return draw(panoramas=None), f"the map alone: {error}"
 
 
 def sample_walks(

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -26,6 +26,7 @@ from vln.houses.routes import Tree, walked_metres
 from vln.houses.scene import load_home, scene_file
 from vln.houses.sight import sights_of
 from vln.houses.surroundings import Place, surroundings
+from vln.runs import generator
 from vln.text import decode
 
 Step = Callable[[Place, int, float], int]
@@ -145,11 +146,13 @@ class BlindReaderAgent(ReaderAgent):
 
     def __init__(self, seed: int, world: World | None) -> None:
         super().__init__(world)
-        self._rng = np.random.default_rng(seed)
+        self._seed = seed
 
     def _told(self, text: str, panorama: int) -> Step:
         home, start = self._locate(panorama)
-        reader = BlindReader(parse(text), self._rng)
+        # Of its own for each episode: guesses must not hang on who plays beside it.
+        rng = generator(self._seed, f"{home.ids[start]}/{text}")
+        reader = BlindReader(parse(text), rng)
         tree = Tree(home.places, home.metres[start])
 
         def step(place: Place, here: int, heading: float) -> int:
@@ -171,7 +174,7 @@ def known_home(file: Path) -> Known:
     return _known_home(file, changed)
 
 
-@lru_cache(maxsize=256)
+@cache  # a world's homes are asked for again and again, in turn
 def _known_home(file: Path, changed: int) -> Known:
     home = load_home(file)
     walk = recorded_walk(home, file.parent.parent)

@@ -13,9 +13,10 @@ from agents.config import TrainConfig, from_json
 from agents.follower.model import Follower, FollowerSizes
 from agents.follower.policy import FollowerPolicy
 from vln import checkpoint, worlds
+from vln.data import r2r
 from vln.data.connectivity import load_graph
-from vln.data.episodes import EpisodeSet, load_episodes
-from vln.encoders import ENCODERS, World, keep_fit
+from vln.data.episodes import DATASETS, EpisodeSet, load_episodes
+from vln.encoders import ENCODERS, World, keep_fit, learns
 from vln.errors import BadConfig, CheckpointMismatch
 from vln.features.source import FeatureTable
 from vln.graph import NavGraph
@@ -69,11 +70,15 @@ class Scene:
             UnknownName: No such encoder, data set or world.
             MissingData: Data or features are not there.
             CorruptData: A file cannot be used.
+            CheckpointMismatch: The run does not bring along what its encoder has learnt, and this
+                is not the world that it learnt from.
         """
         encoder = ENCODERS[config.encoder]
         found = worlds.find(env or config.env, data)
         graph = load_graph(found.data)
-        fit = None if run is None or not (run / FIT).is_file() else run / FIT
+        fit = None
+        if run is not None and learns(config.encoder):
+            fit = _fit_of(run, config, env=env or config.env, data=found.data)
         return cls(found.dataset, found.data, graph, encoder(World(found.data, graph, fit=fit)))
 
     def keep_fit(self, config: TrainConfig, run: Path) -> None:
@@ -92,6 +97,32 @@ class Scene:
     def fingerprint(self) -> str:
         """Identity of the features, empty for a blind agent."""
         return "" if self.features is None else self.features.fingerprint
+
+
+def _fit_of(run: Path, config: TrainConfig, *, env: str, data: Path) -> Path | None:
+    """Gives a run's fit; None where it has none and this world can be learnt from instead."""
+    fit = run / FIT
+    if fit.is_file():
+        return fit
+    is_other = env != config.env and not (env in DATASETS and config.env in DATASETS)
+    if is_other or not r2r.file_of(data, "train").is_file():
+        raise CheckpointMismatch(
+            f"{run} has no {FIT}, what --encoder {config.encoder} learnt from its training scans "
+            f"in {config.env}, so it cannot see in {data}. Train it again with this version, or "
+            "copy that file into the run."
+        )
+    return None
+
+
+def remedy(config: TrainConfig, data: Path) -> str:
+    """Gives what to do about a run that does not fit the data and features found."""
+    where = (
+        "Point VLN_DATA or --data and VLN_CACHE to the ones it was trained with"
+        if config.env in DATASETS
+        else f"The world {config.env} is now in {data}: point --data or VLN_CACHE to the one it "
+        "was trained in"
+    )
+    return f"{where}; or it was trained by an older version: then train again."
 
 
 def check_device(name: str) -> None:
@@ -148,8 +179,8 @@ def load_policy(
     if state["features"] != scene.fingerprint:
         raise CheckpointMismatch(
             f"{folder} was trained on features {state['features'][:16] or 'of none'}, and "
-            f"--encoder {config.encoder} now gives {scene.fingerprint[:16] or 'none'}. Point "
-            "VLN_DATA and VLN_CACHE to the ones it was trained with."
+            f"--encoder {config.encoder} now gives {scene.fingerprint[:16] or 'none'}. "
+            + remedy(config, scene.data)
         )
     policy = _assemble(config, scene, Vocabulary(tuple(state["vocabulary"])))
     weights = {k.removeprefix("model."): v for k, v in tensors.items() if k.startswith("model.")}

@@ -15,10 +15,11 @@ import tyro
 from agents.config import TrainConfig, from_json, to_json
 from agents.evaluation import draw_outcomes, sample_walks, score, walk
 from agents.recipes import RECIPES
-from agents.scene import Scene, check_device, load_policy
+from agents.scene import FIT, Scene, check_device, load_policy
 from agents.trainer import Trainer, run_folder
 from vln import worlds
-from vln.encoders import ENCODERS
+from vln.data.episodes import DATASETS
+from vln.encoders import ENCODERS, looks
 from vln.errors import BadConfig, UnknownName
 from vln.runs import Run, entry_point, say
 from vln.viz.maps import draw_paths, write_png
@@ -51,11 +52,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _run(given: list[str]) -> int:
-    command = _parse(given)
+    command, reason = _parse(given)
     config = _check(command.config)
+    if reason:
+        logger.info("%s Training in the world houses instead, furnished homes of our own.", reason)
+        logger.info("%s", _eyes(config))
     torch.set_num_threads(config.threads)
-    data = worlds.locate(config.env, command.data).data
-    scene = Scene.open(config, data, run=command.resume)
+    _check_resumed(command)
+    data = worlds.locate(config.env, command.data, pictures=looks(config.encoder)).data
+    # not with the run's fit: where it learns otherwise now, the data have changed
+    scene = Scene.open(config, data)
     folder = command.resume or command.out or run_folder(config)
     run = Run(folder, seed=config.seed)
     trainer = Trainer(config, scene, run)
@@ -63,6 +69,7 @@ def _run(given: list[str]) -> int:
         trainer.resume()
     else:  # only now, so that settings that cannot work leave no folder behind
         Run.create(folder, seed=config.seed, config=to_json(config))
+    if not (folder / FIT).is_file():  # also after a kill between the two
         scene.keep_fit(config, folder)
     sys.stderr.write(f"run {run.folder}\n")
     try:
@@ -76,20 +83,28 @@ def _run(given: list[str]) -> int:
     return 0
 
 
-def _parse(given: list[str]) -> Command:
-    """Gives the command; `--recipe NAME` sets the defaults that other flags change."""
+def _parse(given: list[str]) -> tuple[Command, str]:
+    """Gives the command, and why it trains in the houses where nobody named them.
+
+    `--recipe NAME` sets the defaults that other flags change.
+    """
     given, recipe = _take(given, "--recipe")
     _, resumed = _take(given, "--resume")
-    default = RECIPES[recipe or _usual_recipe(given)]()
+    reason = "" if resumed is not None else _why_houses(given)
     if resumed is not None:
         default = from_json(Run.read_config(Path(resumed)))
+    else:
+        default = RECIPES[recipe or _usual_recipe(given, reason)]()
+    if reason and default.env in DATASETS:
+        default = replace(default, env="houses", encoder=RECIPES["houses"]().encoder)
     command = tyro.cli(
         Command,
         args=given,
         default=Command(config=default),
         prog="python -m agents.train",
         description=(
-            f"{Command.__doc__} Start from --recipe {'|'.join(RECIPES)} (default envdrop)."
+            f"{Command.__doc__} Start from --recipe {'|'.join(RECIPES)} (default envdrop; with "
+            "--or-houses demo or houses)."
         ),
     )
     if resumed is not None and command.config != replace(
@@ -99,24 +114,34 @@ def _parse(given: list[str]) -> Command:
             f"--resume {resumed} goes on with that run's settings; only --threads and "
             "--iterations may change. Leave the other flags out, or start a new run."
         )
-    return command
+    return command, reason
 
 
-def _usual_recipe(given: list[str]) -> str:
+def _why_houses(given: list[str]) -> str:
+    """Gives why --or-houses takes the houses: R2R is not here, and no other data are named."""
+    named = any(_take(given, flag)[1] is not None for flag in ("--env", "--data"))
+    return "" if "--or-houses" not in given or named else worlds.lacks_r2r()
+
+
+def _usual_recipe(given: list[str], reason: str) -> str:
     """Gives the recipe where none is named."""
-    _, resumed = _take(given, "--resume")
-    if "--or-houses" not in given or resumed is not None:
+    if "--or-houses" not in given:
         return "envdrop"
-    _, data = _take(given, "--data")
-    reason = worlds.lacks_r2r(None if data is None else Path(data))
-    if not reason:
-        return "demo"
-    logger.info(
-        "%s Training in the world houses instead, furnished homes of our own. The agent sees the "
-        "names of the objects in every view (--encoder object_words), not the pictures.",
-        reason,
-    )
-    return "houses"
+    _, env = _take(given, "--env")
+    return "houses" if reason or (env is not None and env in worlds.names()) else "demo"
+
+
+def _check_resumed(command: Command) -> None:
+    """Refuses to go on with a run on R2R by --or-houses where there is none."""
+    if not command.or_houses or command.resume is None or command.config.env not in DATASETS:
+        return
+    reason = worlds.lacks_r2r(command.data)
+    if reason:
+        raise BadConfig(
+            f"{command.resume} was trained on {command.config.env}, which is not here. {reason} "
+            "Set VLN_DATA to go on, or begin anew: remove the folder, or name another with "
+            "RUN=runs/NAME."
+        )
 
 
 def _take(given: list[str], flag: str) -> tuple[list[str], str | None]:
@@ -142,16 +167,32 @@ def _check(config: TrainConfig) -> TrainConfig:
     return config
 
 
+def _eyes(config: TrainConfig) -> str:
+    """Gives one sentence on what the agent sees."""
+    if config.encoder == "none":
+        return "The agent sees nothing (--encoder none): it knows directions alone."
+    if config.encoder == "object_words":
+        return (
+            "The agent sees the names of the objects in every view (--encoder object_words), not "
+            "the pictures: that needs no download."
+        )
+    return f"The agent sees with --encoder {config.encoder}."
+
+
 def _report(folder: Path, config: TrainConfig, data: Path) -> None:
     """Prints the best checkpoint's scores and draws some of its walks."""
     policy, scene, _, state = load_policy(folder, data=data, device=config.device)
+    hidden = "" if config.hide == "nothing" else f", without {config.hide}s"
     say(
-        f"\n{folder}: the best of {config.iterations} updates is "
+        f"\n{folder}: {config.env} in {data}, --encoder {config.encoder}{hidden}: the best of "
+        f"{config.iterations} updates is "
         f"{state['progress']['iteration']}, chosen by success rate on {config.select} "
         + ("(training houses held out)" if config.select == "dev" else "(a reported split)")
     )
+    say(_eyes(config))
     say(f"{'split':12}{'episodes':>9}{'TL':>8}{'NE':>7}{'OSR':>7}{'SR':>7}{'SPL':>7}{'nDTW':>7}")
-    for split in dict.fromkeys((config.select, *config.evaluate)):
+    splits = tuple(dict.fromkeys((config.select, *config.evaluate)))
+    for split in splits:
         episodes = scene.episodes(split)
         walked = walk(policy, scene.graph, episodes, max_steps=config.max_steps)
         mean = score(walked, scene.graph, episodes).mean()
@@ -162,8 +203,9 @@ def _report(folder: Path, config: TrainConfig, data: Path) -> None:
         )
         picture = folder / f"walks_{split}.png"
         write_png(draw_paths(scene.graph, sample_walks(walked, scene.graph, episodes)), picture)
-        if split == "val_unseen":
-            say(draw_outcomes(walked, scene, episodes, folder=folder))
+        if split == ("val_unseen" if "val_unseen" in splits else splits[-1]):
+            outcomes = walked, episodes
+    say(draw_outcomes(outcomes[0], scene, outcomes[1], folder=folder))
     say(f"walks drawn: {folder}/walks_*.png; curves: tensorboard --logdir {folder}")
 
 

@@ -24,7 +24,7 @@ from agents.follower import losses
 from agents.follower.model import Follower
 from agents.follower.policy import CODES, Record
 from agents.rollout import Rollout, play
-from agents.scene import Scene, build_policy, log_cut_instructions, training_split
+from agents.scene import Scene, build_policy, log_cut_instructions, remedy, training_split
 from envs.vector import PanoramaVectorEnv
 from envs.wrappers import VectorExpertActions
 from vln import checkpoint
@@ -253,7 +253,7 @@ class Trainer:
         if state["world"] != self.scene.graph.world or state["features"] != self.scene.fingerprint:
             raise CheckpointMismatch(
                 f"{self.run.folder} was trained on other data or features than those found now. "
-                "Point VLN_DATA or --data and VLN_CACHE to the ones it was started with."
+                + remedy(self.config, self.scene.data)
             )
         model = {k.removeprefix("model."): v for k, v in tensors.items() if k.startswith("model.")}
         checkpoint.load_weights(self.model, model, source=file)

@@ -16,7 +16,6 @@ from typing import Any, Final, Literal
 import orjson
 import tyro
 
-from agents.scripted import SCRIPTED
 from benchmarks import tables
 from benchmarks.conditions import Condition, group, interval
 from benchmarks.evaluate import evaluate
@@ -127,7 +126,6 @@ def _choices(config: Config) -> list[list[Choice]]:
             for seed in range(config.seeds if name in CHANCY else 1)
         ]
         for name in SCRIPTS
-        if name in SCRIPTED
     ]
     trained: dict[str, list[Choice]] = {}
     for run in config.run:
@@ -188,6 +186,12 @@ def verdict(row: Row) -> str:
     return f"{side} {bound:.0f}: {'yes' if holds else 'NO'}"
 
 
+def guess_verdict(guess: Guess) -> str:
+    """Gives what is asked of the goal classifier, in points above chance, and whether it holds."""
+    holds = 100 * (guess.accuracy - guess.chance) <= GUESS_BOUND
+    return f"at most {GUESS_BOUND:.0f} above chance: {'yes' if holds else 'NO'}"
+
+
 def as_object(rows: Sequence[Row], guess: Guess, *, env: str) -> dict[str, Any]:
     """Gives the table for programs."""
     return {
@@ -215,6 +219,7 @@ def as_object(rows: Sequence[Row], guess: Guess, *, env: str) -> dict[str, Any]:
             "standard_error": guess.error,
             "forks": guess.forks,
             "trained_on": guess.trained_on,
+            "asked": guess_verdict(guess),
         },
     }
 

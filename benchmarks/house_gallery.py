@@ -21,7 +21,6 @@ from vln.houses.home import make_home
 from vln.houses.navigate import Walk, walk_of
 from vln.houses.pairs import Twin, make_twins
 from vln.houses.scene import Home
-from vln.houses.show import Look, RenderedPanoramas, best_look, grid, view_along, with_caption
 from vln.houses.sight import sights_of
 from vln.houses.spec import SPECS, HomePlan
 from vln.houses.styles import STYLES
@@ -31,6 +30,7 @@ from vln.panorama.views import ViewRenderer
 from vln.registry import Registry
 from vln.runs import generator
 from vln.viz.canvas import PAPER, Image, text_block
+from vln.viz.home_sheet import Look, RenderedPanoramas, best_look, grid, view_along, with_caption
 from vln.viz.plans import draw_plan
 
 WORLD: Final = "houses"

@@ -145,7 +145,8 @@ def _without_empty(table: Table) -> Table:
 
 
 def _stats(config: Stats) -> str:
-    measured = {config.world: measure_world(worlds.locate(config.world, config.data, pictures=False).data)}
+    found = worlds.locate(config.world, config.data, pictures=False)
+    measured = {config.world: measure_world(found.data)}
     if config.beside is not None or not worlds.lacks_r2r():
         measured["R2R"] = measure_world(data_root(config.beside))
     document = _stats_document(measured)

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from vln.data.objects import load_objects
-from vln.encoders import ENCODERS, World
+from vln.encoders import ENCODERS, World, learns, looks
 from vln.encoders.object_fit import NORM, OBJECTS, make_fit
 from vln.errors import CorruptData, MissingData, MissingFeatures, UnknownName
 from vln.features import store
@@ -58,6 +58,17 @@ def test_features_are_found_by_what_they_were_made_from(values, tiny_graph, tmp_
     np.testing.assert_array_equal(found.values, values + np.float16(1))
     assert found.fingerprint == "ab" * 32
     assert store.find(tiny_graph, source="01" * 32, **given) is None
+
+
+def test_features_whose_index_names_another_source_are_refused(values, tiny_graph, tmp_path):
+    given = {"encoder": "mine", "fingerprint": "ab" * 32, "source": "cd" * 32, "cache": tmp_path}
+    store.write(values, tiny_graph, **given)
+    file = next(tmp_path.rglob("index.json"))
+    changed = {**json.loads(file.read_bytes()), "source": "cd" * 31 + "00"}
+    file.write_text(json.dumps(changed))
+
+    with pytest.raises(CorruptData, match=r"index.json: is made from cdcd.*Remove the folder"):
+        store.find(tiny_graph, **given)
 
 
 def test_several_features_that_fit_are_an_error_that_names_them(values, tiny_graph, tmp_path):
@@ -238,6 +249,17 @@ def test_clip_features_in_the_store_are_used(values, tiny_graph, tmp_path):
     write(values, tiny_graph, tmp_path, encoder="clip_rn50")
     table = ENCODERS["clip_rn50"](World(tmp_path, tiny_graph, tmp_path))
     np.testing.assert_array_equal(table.values, values)
+
+
+def test_it_is_known_of_every_encoder_whether_it_learns_and_looks():
+    assert [name for name in ENCODERS if learns(name)] == [
+        "objects",
+        "object_words",
+        "objects_shuffled",
+    ]
+    assert not any(looks(name) for name in ("none", "objects", "object_words", "random"))
+    assert all(looks(name) for name in ("image_stats", "a stranger's"))
+    assert not looks("clip_rn50")  # its features must be there already
 
 
 def test_an_unknown_encoder_suggests_the_closest():

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from agents import train
-from benchmarks import flips
+from agents.scripted import SCRIPTED
+from benchmarks import evaluate, flips
 from vln.data.twins import UNNAMED, load_twins
 from vln.errors import CorruptData, MissingData
 from vln.testing import make_tiny_world
@@ -166,6 +167,15 @@ def test_runs_of_one_condition_are_seeds_of_one_row(command, twins, tmp_path):
 
     assert code == 0
     assert out.count("none, imitation + reward (2 seeds)") == 3
+
+
+@pytest.mark.parametrize("command", [flips, evaluate])
+def test_the_help_lists_every_scripted_agent(command, capsys):
+    with pytest.raises(SystemExit):
+        command.main(["--help"])
+
+    said = " ".join(capsys.readouterr().out.replace("│", " ").split())
+    assert f"A scripted agent: {', '.join(SCRIPTED)}" in said
 
 
 @pytest.mark.parametrize("options", [[], ["--agent", "stop", "--run", "x"]])

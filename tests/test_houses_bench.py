@@ -18,8 +18,9 @@ from vln.houses.home import make_home
 from vln.houses.navigate import records, walk_of
 from vln.houses.pairs import Twin
 from vln.houses.scene import scene_file, to_json
-from vln.houses.show import RenderedPanoramas
 from vln.houses.sight import sights_of
+from vln.houses.spec import SPECS, about
+from vln.viz.home_sheet import RenderedPanoramas
 
 
 @pytest.fixture
@@ -97,7 +98,8 @@ def test_r2r_has_its_published_numbers(real_data):
 
 
 def test_the_command_lays_a_world_beside_r2r(corridor, tmp_path, monkeypatch, capsys):
-    (corridor / "world.json").write_text("{}")
+    mark = about(SPECS[houses.Stats().world])
+    (corridor / "world.json").write_text(json.dumps(mark))
     monkeypatch.delenv("VLN_DATA", raising=False)
     command = ["stats", "--data", str(corridor), "--out", str(tmp_path / "made")]
     assert houses.main([*command, "--beside", str(corridor)]) == 0

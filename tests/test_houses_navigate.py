@@ -41,7 +41,7 @@ def inside(points, item):
     return (side > 0).all(axis=1) | (side < 0).all(axis=1)
 
 
-@pytest.fixture(scope="module", params=[0, 1, 2])
+@pytest.fixture(scope="module", params=[0, 1])
 def made(request):
     style = SEEN_STYLES[request.param % len(SEEN_STYLES)]
     home = make_home(

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from vln.errors import BadConfig
+from vln.houses import compiled
 from vln.houses.raster import NOTHING, visible
 from vln.panorama.faces import NUM_FACES, UPRIGHT, Panorama
 from vln.panorama.pinhole import FACE_AXES, Camera
@@ -152,3 +153,16 @@ def test_absurd_sizes_are_refused(size):
 def test_arrays_of_other_shapes_are_refused():
     with pytest.raises(BadConfig, match="expected"):
         visible(np.zeros((4, 3), np.float32), eye=EYE, rotation=UPRIGHT, size=8)
+
+
+def test_compiled_code_is_kept_apart_for_every_state_of_the_sources(monkeypatch, tmp_path):
+    here = compiled._kept_in()
+    for file in here.parents[1].glob("*.py"):
+        (tmp_path / file.name).write_bytes(file.read_bytes())
+    monkeypatch.setattr(compiled, "__file__", str(tmp_path / "compiled.py"))
+
+    same = compiled._kept_in.__wrapped__().name
+    with (tmp_path / "raster.py").open("a") as changed:
+        changed.write("# another line\n")
+
+    assert same == here.name != compiled._kept_in.__wrapped__().name

@@ -59,6 +59,15 @@ def test_a_missing_scene_is_named(tmp_path):
         load_home(scene_file(tmp_path, "h7"))
 
 
+def test_a_scene_under_another_homes_name_is_named(home, tmp_path):
+    file = scene_file(tmp_path, "h1")
+    file.parent.mkdir()
+    file.write_bytes(to_json(home))
+
+    with pytest.raises(CorruptData, match=r"h1\.json, scan: is 'h0', not the file's name"):
+        load_home(file)
+
+
 @pytest.mark.parametrize(
     "content", [b"", b"{", b"[]", b"null", b"7", b'"home"', b"{}", b"\xff\xfe", b"[" * 5000]
 )
@@ -87,6 +96,8 @@ NONSENSE = {
     "a box like a slit": (["rooms", 1, "box"], [0, 0, 9, 0.1], r"rooms\[1\]"),
     "a box that is not finite": (["rooms", 1, "box"], [0, 0, float("nan"), 1], r"rooms\[1\]"),
     "a box beyond the horizon": (["rooms", 1, "box"], [0, 0, 1e9, 1], r"rooms\[1\]"),
+    "a room beyond the horizon": (["rooms", 1, "box"], [190, 190, 199, 199], r"rooms\[1\]"),
+    "a room like an airfield": (["rooms", 1, "box"], [-90, -90, 90, 90], r"rooms\[1\]"),
     "a room in the cellar": (["rooms", 1, "storey"], -1, r"rooms\[1\]"),
     "a floor of cheese": (["rooms", 1, "floor", "material"], "cheese", r"rooms\[1\]"),
     "a floor of wall": (["rooms", 1, "floor", "material"], "brick", r"rooms\[1\]"),

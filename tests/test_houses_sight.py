@@ -9,7 +9,7 @@ from vln.data.objects import load_objects
 from vln.geometry import NUM_VIEWS, wrap
 from vln.houses.navigate import records, walk_of
 from vln.houses.scene import Item
-from vln.houses.sight import FACE, MIN_PIXELS, VIEW_224, box_records, sights_of
+from vln.houses.sight import MIN_PIXELS, VIEW_224, box_records, sights_of
 
 CUPBOARD = Item("cabinet", "red", "wood", 0, (2.0, 3.7, 0.0), np.pi, (1.0, 0.45, 1.4))
 HIDDEN = Item("cabinet", "blue", "wood", 1, (7.9, 3.7, 0.0), np.pi, (0.4, 0.4, 1.4))
@@ -116,7 +116,6 @@ def test_rows_are_in_order_and_nothing_is_smaller_than_the_limit(scene):
     assert sights.pixels.min() >= MIN_PIXELS
     assert sights.box_pixels.min() >= MIN_PIXELS
     assert (sights.view < NUM_VIEWS).all()
-    assert FACE % 2 == 0
 
 
 def test_the_boxes_are_read_as_reveries(scene, tmp_path):

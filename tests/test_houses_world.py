@@ -5,20 +5,25 @@ import json
 import multiprocessing
 import os
 import signal
+import threading
 import time
 from dataclasses import replace
+from functools import cache
+from pathlib import Path
 
 import numpy as np
 import orjson
 import pytest
 
+from vln import worlds
 from vln.data.connectivity import load_graph
 from vln.data.episodes import load_episodes
 from vln.data.objects import load_objects
 from vln.errors import BadConfig, CannotWrite, CorruptData
 from vln.houses import __main__ as command
-from vln.houses import publish, write
-from vln.houses.scene import load_home, scene_file
+from vln.houses import disk, publish, write
+from vln.houses.derive import derive
+from vln.houses.scene import load_home, scene_file, to_json
 from vln.houses.spec import MARK, SPECS, HomeGroup, WorldSpec, is_whole
 from vln.houses.write import make_world
 from vln.panorama.pinhole import Camera
@@ -38,6 +43,20 @@ SPEC = WorldSpec(
     guides=2,
     captions=5,
 )
+
+
+ONE = replace(SPEC, name="one", groups=(HomeGroup("train", 1, 4),))
+"""For what needs a world and not this one."""
+
+derived_once = cache(derive)
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _each_home_is_thought_up_once():
+    """What a plan comes to is asked for by nearly every test; one of them asks twice."""
+    write.derive = derived_once
+    yield
+    write.derive = derive
 
 
 def make(folder, spec=SPEC, **options):
@@ -136,6 +155,7 @@ def test_guides_and_captions_are_where_the_field_keeps_them(world):
     guides = [orjson.loads(line) for line in lines]
     assert len(guides) == 2 * SPEC.guides
     assert not (world / "rxr" / "rxr_test_guide.jsonl.gz").exists()
+    assert not (world / "rxr" / "pose_traces" / "rxr_test").exists()
     for guide in guides:
         with np.load(publish.trace_file(world, guide)) as trace:
             assert trace["extrinsic_matrix"].shape == (len(trace["pano"]), 16)
@@ -143,7 +163,8 @@ def test_guides_and_captions_are_where_the_field_keeps_them(world):
     assert len(captions["annotations"]) == 2 * SPEC.captions
 
 
-def test_the_same_seed_writes_the_same_bytes(world, tmp_path):
+def test_the_same_seed_writes_the_same_bytes(world, tmp_path, monkeypatch):
+    monkeypatch.setattr(write, "derive", derive)
     again = make(tmp_path / "again", pictures=False)
     expected = {k: v for k, v in annotations(world).items() if k != MARK}
     found = {k: v for k, v in annotations(again).items() if k != MARK}
@@ -152,17 +173,39 @@ def test_the_same_seed_writes_the_same_bytes(world, tmp_path):
     assert marks[0]["sha256"] == marks[1]["sha256"]
 
 
-def test_another_seed_writes_other_homes(world, tmp_path):
-    other = make(tmp_path / "other", replace(SPEC, seed=4), pictures=False)
-    assert load_graph(other).world != load_graph(world).world
+def test_another_seed_writes_other_homes(tmp_path):
+    one, other = (
+        make(tmp_path / str(seed), replace(ONE, seed=seed), pictures=False) for seed in (3, 4)
+    )
+    assert load_graph(other).world != load_graph(one).world
 
 
 def test_pictures_can_come_later_and_are_the_same(world, tmp_path):
     folder = make(tmp_path / "late", pictures=False)
     assert not (folder / "skyboxes").exists()
+    assert orjson.loads((folder / MARK).read_bytes())["pictures"] is False
     make(folder)
+    assert (folder / MARK).read_bytes() == (world / MARK).read_bytes()
     for file in sorted((world / "skyboxes").rglob("*.jpg")):
         assert (folder / file.relative_to(world)).read_bytes() == file.read_bytes()
+
+
+def test_single_homes_can_be_drawn_where_a_world_has_no_pictures(world, tmp_path):
+    folder = make(tmp_path / "bare", pictures=False)
+
+    worlds.draw(folder, ["house0002", "house0002"])
+    worlds.draw(tmp_path, ["house0002"])  # no world, nothing to do
+
+    expected = {f.relative_to(world): f for f in (world / "skyboxes" / "house0002").glob("*.jpg")}
+    assert {file.relative_to(folder) for file in folder.rglob("*.jpg")} == set(expected)
+    for file, original in expected.items():
+        assert (folder / file).read_bytes() == original.read_bytes()
+
+
+def test_a_frozen_world_that_is_not_on_record_is_said(tmp_path, monkeypatch, caplog):
+    monkeypatch.setattr(write, "frozen", dict)
+    make(tmp_path / "frozen", replace(ONE, frozen=True), pictures=False)
+    assert "no annotations of one are on record" in caplog.text
 
 
 def test_a_finished_world_is_left_alone(world, monkeypatch):
@@ -205,24 +248,113 @@ def test_a_world_whose_maker_is_killed_is_none_and_is_finished_later(world, tmp_
 
 
 def test_a_full_disk_is_named_and_what_was_made_is_kept(tmp_path, monkeypatch):
-    folder, real, calls = tmp_path / "full", write.atomic, []
+    folder, real, calls = tmp_path / "full", disk.atomic, []
 
     def full(file, mode="wb"):
         calls.append(file)
-        if len(calls) > 9:
+        if len(calls) > 4:
             raise OSError(errno.ENOSPC, "No space left on device", str(file))
         return real(file, mode)
 
-    monkeypatch.setattr(write, "atomic", full)
+    monkeypatch.setattr(disk, "atomic", full)
     with pytest.raises(CannotWrite, match=r"disk is full.*goes on"):
-        make(folder, pictures=False)
+        make(folder, ONE, pictures=False)
     assert not is_whole(folder)
     kept = list((folder / "scenes").iterdir())
     assert kept
 
-    monkeypatch.setattr(write, "atomic", real)
-    make(folder, pictures=False)
+    monkeypatch.setattr(disk, "atomic", real)
+    make(folder, ONE, pictures=False)
     assert is_whole(folder)
+
+
+@pytest.mark.parametrize("left", ["annotations", "pictures"])
+def test_what_another_version_left_unfinished_is_made_anew(tmp_path, monkeypatch, left):
+    folder = tmp_path / "mixed"
+    scene = scene_file(folder, "house0000")
+    monkeypatch.setattr(write, "made_by", lambda: {"houses": "of yesterday"})
+    if left == "pictures":
+        make(folder, ONE, pictures=False)
+    monkeypatch.setattr(write, "put", _until(".jpg" if left == "pictures" else "world.json"))
+    with pytest.raises(KeyboardInterrupt):
+        make(folder, ONE, pictures=left == "pictures")
+    monkeypatch.setattr(write, "put", disk.put)
+    (stale,) = [*folder.glob("skyboxes/*/*")][:1] or [scene]
+    stale.write_bytes(b"of yesterday")
+
+    monkeypatch.undo()
+    make(folder, ONE, pictures=left == "pictures")
+
+    assert stale.read_bytes() != b"of yesterday"
+    assert is_whole(folder)
+
+
+def _until(end):
+    """Writes files until one of a kind comes the second time, as if stopped by Ctrl-C there."""
+    seen = []
+
+    def put(file, content):
+        seen.append(file)
+        if sum(file.name.endswith(end) for file in seen) > 1:
+            raise KeyboardInterrupt
+        disk.put(file, content)
+
+    return put
+
+
+def test_a_part_that_was_cut_short_is_made_again(tmp_path):
+    folder = tmp_path / "cut"
+    (folder / write.PARTS).mkdir(parents=True)
+    write._keep_only_ours(ONE, folder, is_annotated=False)
+    part = folder / write.PARTS / "house0000.json"
+    part.write_bytes(b"{")
+    with pytest.raises(CorruptData, match=part.name):
+        make(folder, ONE, pictures=False)
+    make(folder, ONE, pictures=False)
+    assert is_whole(folder)
+
+
+def test_the_folder_one_stands_in_becomes_a_world(tmp_path, monkeypatch):
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    found = make(Path(), ONE, pictures=False)
+    assert (found, is_whole(found)) == (tmp_path / "here", True)
+    assert [path.name for path in tmp_path.iterdir()] == ["here"]  # no lock beside it
+    assert not [path for path in found.iterdir() if path.name.startswith(".")]
+
+
+def test_who_waits_for_another_maker_is_told(tmp_path, caplog):
+    folder, order = tmp_path / "both", []
+
+    def second():
+        with disk.alone(folder, waits=True):
+            order.append("second")
+
+    waiting = threading.Thread(target=second)
+    with disk.alone(folder, waits=True):
+        waiting.start()
+        deadline = time.monotonic() + 20
+        while "waiting" not in caplog.text and time.monotonic() < deadline:
+            time.sleep(0.01)
+        order.append("first")
+        with (
+            pytest.raises(BadConfig, match="another process writes"),
+            disk.alone(folder, waits=False),
+        ):
+            pass
+    waiting.join()
+    assert order == ["first", "second"]
+    assert "another process makes" in caplog.text
+
+
+def test_pictures_stand_where_the_graph_says_after_furniture_was_moved_by_hand(tmp_path):
+    folder = make(tmp_path / "edited", ONE, pictures=False)
+    file = scene_file(folder, "house0000")
+    home = load_home(file)
+    file.write_bytes(to_json(replace(home, items=home.items[::2])))
+    make(folder, ONE)
+    drawn = {strip.name.partition("_")[0] for strip in folder.glob("skyboxes/*/*.jpg")}
+    assert drawn == set(load_graph(folder).viewpoints)
 
 
 def test_too_small_a_disk_is_named_before_anything_is_made(tmp_path, monkeypatch):
@@ -235,7 +367,7 @@ def test_too_small_a_disk_is_named_before_anything_is_made(tmp_path, monkeypatch
 
 def test_a_folder_that_holds_something_else_is_left_as_it_is(tmp_path):
     (tmp_path / "thesis.txt").write_text("precious")
-    with pytest.raises(BadConfig, match="is not empty and holds no world"):
+    with pytest.raises(BadConfig, match=r"is not empty and holds no world.*set VLN_CACHE, or name"):
         make(tmp_path)
     assert [file.name for file in tmp_path.iterdir()] == ["thesis.txt"]
 
@@ -254,19 +386,45 @@ def test_a_file_where_the_folder_should_be_is_named(tmp_path):
 
 
 def test_a_scene_edited_into_nonsense_is_named_when_it_is_drawn(tmp_path):
-    folder = make(tmp_path / "edited", pictures=False)
+    folder = make(tmp_path / "edited", ONE, pictures=False)
     file = scene_file(folder, "house0000")
     file.write_bytes(file.read_bytes().replace(b'"kind":"hallway"', b'"kind":"hallwax"', 1))
     with pytest.raises(CorruptData, match=r"house0000.json, rooms\[\d+\].*hallwax"):
-        make(folder)
-    assert load_home(scene_file(folder, "house0001")).scan == "house0001"
+        make(folder, ONE)
+    assert not is_whole(folder) or not orjson.loads((folder / MARK).read_bytes())["pictures"]
 
 
 def test_a_frozen_world_that_comes_out_otherwise_is_refused(tmp_path, monkeypatch):
-    monkeypatch.setattr(publish, "frozen", lambda: {"small": {"r2r/R2R_train.json": "0" * 64}})
-    with pytest.raises(CorruptData, match="differs from the small on record"):
-        make(tmp_path / "frozen", replace(SPEC, frozen=True), pictures=False)
+    monkeypatch.setattr(publish, "frozen", lambda: {"one": {"r2r/R2R_train.json": "0" * 64}})
+    with pytest.raises(CorruptData, match="differs from the one on record"):
+        make(tmp_path / "frozen", replace(ONE, frozen=True), pictures=False)
     assert not is_whole(tmp_path / "frozen")
+    assert not list((tmp_path / "frozen" / write.PARTS).glob("house*"))  # nor used the next time
+
+
+def test_every_frozen_world_is_on_record():
+    assert {name for name, spec in SPECS.items() if spec.frozen} == set(publish.frozen())
+
+
+def test_only_a_frozen_world_is_put_on_record_and_only_once(tmp_path, monkeypatch):
+    folder = make(tmp_path / "one", replace(ONE, frozen=True), pictures=False)
+    kept = tmp_path / "houses"
+    kept.mkdir()
+    (kept / "frozen.json").write_text("{}")
+    monkeypatch.setattr(publish.resources, "files", lambda _: kept)
+    publish.frozen.cache_clear()
+    with pytest.raises(BadConfig, match="one is no frozen world"):
+        publish.record(folder)
+    monkeypatch.setitem(SPECS, "one", replace(ONE, frozen=True))
+
+    assert publish.record(folder) == kept / "frozen.json"
+    assert publish.frozen()["one"] == orjson.loads((folder / MARK).read_bytes())["sha256"]
+
+    (kept / "frozen.json").write_text('{"one": {}}')
+    publish.frozen.cache_clear()
+    with pytest.raises(BadConfig, match="on record with other contents"):
+        publish.record(folder)
+    publish.frozen.cache_clear()
 
 
 @pytest.mark.parametrize(
@@ -276,6 +434,11 @@ def test_a_frozen_world_that_comes_out_otherwise_is_refused(tmp_path, monkeypatc
         ({"groups": (HomeGroup("train", 0, 5),)}, "a world of 0 homes"),
         ({"groups": (HomeGroup("train", 10**9, 5),)}, "1,000,000,000 homes"),
         ({"groups": (HomeGroup("train", 1, 0),)}, "paths per home"),
+        ({"groups": (HomeGroup("train", 1, 600, seen_paths=600, seen_homes=1),)}, "val_seen"),
+        ({"groups": (HomeGroup("train", 1, 6, seen_paths=-6, seen_homes=1),)}, "paths per home"),
+        ({"groups": (HomeGroup("train", 1, 6, seen_paths=2, seen_homes=2),)}, "seen_homes"),
+        ({"guides": 5000}, "5,000 guides"),
+        ({"captions": -1}, "-1 captions"),
         ({"viewpoints": (10, 10**9)}, "10 to 1000000000 viewpoints"),
         ({"viewpoints": (60, 40)}, "60 to 40 viewpoints"),
         ({"face": 0}, "faces of 0 pixels"),
@@ -287,9 +450,11 @@ def test_an_absurd_world_is_refused(change, message):
         replace(SPEC, **change)
 
 
-def test_no_workers_are_refused(tmp_path):
-    with pytest.raises(BadConfig, match="0 workers"):
-        make_world(SPEC, tmp_path / "none", workers=0)
+@pytest.mark.parametrize("workers", [0, 100_000])
+def test_absurd_numbers_of_workers_are_refused(tmp_path, workers):
+    with pytest.raises(BadConfig, match=r"workers; expected 1 to 256"):
+        make_world(SPEC, tmp_path / "none", workers=workers)
+    assert not (tmp_path / "none").exists()
 
 
 def test_the_command_names_unknown_worlds(tmp_path, capsys):

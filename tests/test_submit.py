@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from agents import train
-from benchmarks import players, score, submit, validate
+from benchmarks import evaluate, players, score, submit, validate
 from vln.data.predictions import read_predictions
 from vln.errors import CheckpointMismatch
 from vln.testing import make_tiny_world
@@ -189,6 +189,9 @@ def test_scoring_locally_needs_no_file_to_be_kept(local, tmp_path, monkeypatch):
 
     assert code == 0
     assert "SPL (%)" in said
+    assert "not kept (no --out): in order for" in said
+    assert said.count("agent stop, seed 0\n") == 2
+    assert "submission.json" not in said
     assert list(tmp_path.iterdir()) == []
 
 
@@ -240,7 +243,7 @@ def test_options_that_do_not_go_together_are_named(tiny_world, capsys, options, 
     assert problem in capsys.readouterr().err
 
 
-def test_nothing_but_this_command_and_the_generator_knows_where_the_labels_lie():
+def test_only_this_command_the_loader_that_refuses_and_the_generator_know_where_the_labels_lie():
     sources = [file for top in ("vln", "envs", "agents", "benchmarks") for file in _modules(top)]
 
     found = {
@@ -252,9 +255,30 @@ def test_nothing_but_this_command_and_the_generator_knows_where_the_labels_lie()
         )
     }
 
-    writers = {file for file in found if file.startswith("vln/houses/")}
-    assert len(writers) == 1  # whoever makes a world must put them there
-    assert found - writers == {"benchmarks/submit.py"}
+    assert found - {"vln/houses/publish.py"} == {"vln/data/locations.py"}
+    users = {"vln/data/episodes.py", "benchmarks/submit.py", "vln/houses/publish.py"}
+    assert _importers("HELD_OUT", of="vln.data.locations") - users == set()
+
+
+def _importers(name, *, of):
+    sources = [file for top in ("vln", "envs", "agents", "benchmarks") for file in _modules(top)]
+    return {
+        file.relative_to(ROOT).as_posix()
+        for file in sources
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8")))
+        if isinstance(node, ast.ImportFrom)
+        and node.module == of
+        and name in [alias.name for alias in node.names]
+    }
+
+
+def test_no_other_command_scores_against_the_labels(labelled, capsys):
+    split = str(labelled / "held_out" / "R2R_test.json")
+    place = ["--env", "r2r", "--split", split, "--data", str(labelled)]
+
+    assert evaluate.main(["--agent", "stop", *place]) == 2
+
+    assert "only `python -m benchmarks.submit --local` scores against" in capsys.readouterr().err
 
 
 def _modules(top):

@@ -73,6 +73,20 @@ def test_training_ends_with_a_table_of_every_split(tmp_path, capsys):
     assert all(len(row) == 8 for row in rows)
 
 
+def test_the_end_says_where_and_with_which_eyes_and_draws_the_last_split(
+    tmp_path, capsys, tiny_world
+):
+    flags = ["--evaluate", "val_seen", "--hide", "instruction", "--out", str(tmp_path / "run")]
+
+    assert train.main([*SMALL, *flags]) == 0
+
+    said = capsys.readouterr().out
+    assert f"run: r2r in {tiny_world.folder}, --encoder none, without instructions: the" in said
+    assert "The agent sees nothing" in said
+    drawn = [file.name for file in (tmp_path / "run").glob("*_val_seen.png")]
+    assert {"walks_val_seen.png"} < set(drawn)
+
+
 def test_a_run_leaves_its_settings_log_and_checkpoints(whole):
     config = json.loads((whole / "config.json").read_bytes())
     assert (config["batch"], config["model"]["hidden"]) == (8, 32)

@@ -102,6 +102,42 @@ def test_one_of_each_outcome_is_drawn_where_there_is_one(world, tmp_path, agent,
     assert {file.name for file in tmp_path.iterdir()} == drawn
     assert "step by step" in said
     assert all(name in said for name in drawn)
+    for outcome in {"success", "failure"} - outcomes:
+        assert f"no {outcome} on val_unseen to draw" in said
+
+
+def test_pictures_of_an_earlier_call_do_not_stay(world, tmp_path):
+    scene = Scene("r2r", world.folder, world.graph, None)
+    episodes = scene.episodes("val_unseen")
+    (tmp_path / "success_val_unseen.png").write_text("old")
+    trajectories = walk(SCRIPTED["stop"](0), world.graph, episodes)
+
+    draw_outcomes(trajectories, scene, episodes, folder=tmp_path)
+
+    assert not (tmp_path / "success_val_unseen.png").exists()
+
+
+@pytest.mark.parametrize("damage", ["missing", "damaged zip"])
+def test_where_a_picture_is_missing_the_map_is_drawn_and_it_is_said(tmp_path, damage):
+    made = make_tiny_world(tmp_path / "world")
+    scene = Scene("r2r", made.folder, made.graph, None)
+    episodes = scene.episodes("val_unseen")
+    trajectories = walk(SCRIPTED["stop"](0), made.graph, episodes)
+    scan, gone = trajectories[0].poses[0].scan, trajectories[0].poses[0].viewpoint
+    if damage == "missing":
+        write_skyboxes(made.folder, made.graph, size=8, scans=[scan])
+        next(made.folder.rglob(f"{gone}_*.jpg")).unlink()
+    else:
+        folder = made.folder / "v1" / "scans" / scan
+        folder.mkdir(parents=True)
+        (folder / "matterport_skybox_images.zip").write_bytes(b"PK\3\4 cut off")
+        gone = "matterport_skybox_images.zip"
+
+    said = draw_outcomes(trajectories, scene, episodes, folder=tmp_path)
+
+    assert "the map alone: " in said
+    assert gone in said
+    assert (tmp_path / "failure_val_unseen.png").is_file()
 
 
 def test_a_world_without_panoramas_has_maps_alone_and_it_is_said(tiny_world, tmp_path):
@@ -111,5 +147,5 @@ def test_a_world_without_panoramas_has_maps_alone_and_it_is_said(tiny_world, tmp
 
     said = draw_outcomes(trajectories, scene, episodes, folder=tmp_path)
 
-    assert "maps alone, for this world has no panoramas" in said
+    assert "the map alone, for this world has no panoramas" in said
     assert (tmp_path / "failure_val_unseen.png").is_file()

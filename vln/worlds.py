@@ -83,8 +83,7 @@ def _check_made(env: str, folder: Path, *, given: bool) -> None:
     """Refuses a folder that does not hold this world, or twins of it."""
     from vln.houses.spec import SPECS, about, is_whole, read_mark
 
-    make = f"`python -m vln.houses make --world {env.removesuffix('-tiny')}"
-    make += " --quality tiny`" if env.endswith("-tiny") else "`"
+    make = f"`python -m vln.houses make --world {env}`"
     if not is_whole(folder):
         remedy = (
             "Name another folder, or leave --data out to use the one in the cache."

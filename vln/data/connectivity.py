@@ -20,6 +20,7 @@ from vln.errors import CorruptData, MissingData
 from vln.graph import NavGraph, ScanViewpoints, compile_graph
 
 REMEDY = "Copy the file again from Matterport3DSimulator's connectivity folder."
+SCANS = "scans.txt"
 UNLIST = "Or remove the scan from scans.txt."
 
 
@@ -35,6 +36,11 @@ def load_graph(data: Path, *, scans: Sequence[str] | None = None) -> NavGraph:
         CorruptData: A file cannot be used; the message names the record.
     """
     return load_folder(data / "connectivity", scans=scans)
+
+
+def scan_list(data: Path) -> Path:
+    """Gives where a world's folder lists its scans."""
+    return data / "connectivity" / SCANS
 
 
 def load_folder(folder: Path, *, scans: Sequence[str] | None = None) -> NavGraph:
@@ -81,7 +87,7 @@ def _listed_scans(folder: Path) -> list[str]:
     if not listing.is_file():
         raise MissingData(
             f"no {listing}. Expected a world folder that holds connectivity/scans.txt; set "
-            "VLN_DATA or --data to it, or use a world of ours with --env houses."
+            "VLN_DATA or --data to it, or use a world of ours: --env houses."
         )
     try:
         names = listing.read_text(encoding="utf-8").split()

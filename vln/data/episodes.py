@@ -46,8 +46,8 @@ def load_episodes(dataset: str, split: str, *, data: Path, graph: NavGraph) -> E
     load = DATASETS[dataset]
     if "/" in split and Path(split).expanduser().resolve().parent.name == HELD_OUT:
         raise BadConfig(
-            f"{split} holds a test split's labels, which only `python -m benchmarks.submit --local` "
-            "scores against. Name another split."
+            f"{split} holds a test split's labels, which only `python -m benchmarks.submit "
+            "--local` scores against. Name another split."
         )
     name, _, size = split.rpartition("@")
     if name and size.isdecimal():

@@ -31,7 +31,7 @@ def data_root(given: Path | None = None) -> Path:
     if not chosen:
         raise MissingData(
             "no data folder: VLN_DATA is not set and none was given. Set VLN_DATA (or --data) to "
-            "the folder that holds connectivity/ and r2r/, or use a world of ours with --env houses."
+            "the folder that holds connectivity/ and r2r/, or use a world of ours: --env houses."
         )
     root = Path(chosen).expanduser()
     if not root.is_dir():

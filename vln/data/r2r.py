@@ -87,7 +87,7 @@ def file_of(data: Path, split: str) -> Path:
 def _read(file: Path, *, split: str, graph: NavGraph) -> EpisodeSet:
     remedy = (
         "Put R2R's annotation files R2R_{train,val_seen,val_unseen,test}.json into r2r/ of the "
-        "data folder (VLN_DATA or --data), or use a world of ours with --env houses."
+        "data folder (VLN_DATA or --data), or use a world of ours: --env houses."
     )
     raw = read_bytes(file, remedy=remedy)
     records = parse_json(raw, file=file)

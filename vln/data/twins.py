@@ -6,7 +6,7 @@ together. The twin's may say in `change` what was done to the home: recoloured, 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -50,7 +50,11 @@ def check(data: Path) -> None:
     Raises:
         MissingData: One of the two files, or the list of homes, is not there.
     """
-    for file in (*(r2r.file_of(data, name) for name in (ORIGINAL, TWIN)), scan_list(data)):
+    _require([*(r2r.file_of(data, name) for name in (ORIGINAL, TWIN)), scan_list(data)], data)
+
+
+def _require(files: Iterable[Path], data: Path) -> None:
+    for file in files:
         if not file.is_file():
             raise MissingData(
                 f"no {file}, so {data} holds no twins. Name a folder that `python -m vln.houses "
@@ -66,10 +70,10 @@ def load_twins(data: Path, graph: NavGraph) -> Twins:
         graph: Its graph, which holds the original homes and the changed ones.
 
     Raises:
-        MissingData: As `check`.
+        MissingData: One of the two files is not there.
         CorruptData: One is damaged, has no labels, or the two do not pair.
     """
-    check(data)
+    _require([r2r.file_of(data, name) for name in (ORIGINAL, TWIN)], data)
     original, twin = (r2r.load(data, name, graph) for name in (ORIGINAL, TWIN))
     if [_key(e) for e in original] != [_key(e) for e in twin]:
         first = _first_unlike([_key(e) for e in original], [_key(e) for e in twin])

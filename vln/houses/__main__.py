@@ -124,7 +124,7 @@ def _twin(command: Twin) -> str:
 
 
 def _show(command: Show) -> str:
-    from vln.houses.show import draw_home_sheet, open_made, open_planned
+    from vln.viz.home_sheet import draw_home_sheet, open_made, open_planned
     from vln.viz.maps import write_png
 
     if command.out.suffix.lower() != ".png":

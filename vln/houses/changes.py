@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import math
+from collections import Counter
 from dataclasses import replace
 from typing import Final
 
@@ -15,6 +16,7 @@ import numpy.typing as npt
 
 from vln.houses.catalogue import CATEGORIES
 from vln.houses.floor import BODY, footprint
+from vln.houses.joinery import leaf_place
 from vln.houses.navigate import Walk
 from vln.houses.scene import Box, Home, Item, Opening, Point
 
@@ -273,3 +275,17 @@ def part_of(walk: Walk, numbers: npt.NDArray[np.int64]) -> Walk:
         door=walk.door[square],
         stairs=walk.stairs[square],
     )
+
+
+def rooms_that_differ(old: Home, new: Home) -> list[int]:
+    """Gives the rooms of a home whose furniture, and so whose light, a change has touched.
+
+    A door's leaf hangs where it finds free wall, so the rooms beside one that hangs elsewhere now
+    differ as well.
+    """
+    before, after = Counter(old.items), Counter(new.items)
+    found = {item.room for item in ((before - after) + (after - before))}
+    for one, two in zip(old.openings, new.openings, strict=True):
+        if one.kind == "door" and leaf_place(old, one) != leaf_place(new, two):
+            found.update(one.rooms)
+    return sorted(found)

@@ -9,6 +9,7 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
+from vln.errors import BadConfig
 from vln.houses.caption import captions
 from vln.houses.home import make_home
 from vln.houses.instruct import r2r_records
@@ -16,11 +17,8 @@ from vln.houses.narrate import guide_records
 from vln.houses.navigate import Walk, records, walk_of
 from vln.houses.scene import Home
 from vln.houses.sight import box_records, sights_of
-from vln.houses.spec import HomePlan, WorldSpec
+from vln.houses.spec import ID_SPAN, HomePlan, WorldSpec
 from vln.runs import generator
-
-ID_SPAN = 2_000
-"""Numbers that a home's paths and instructions may have, so that ids never meet."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -89,6 +87,11 @@ def _shared_out(made: list[dict[str, Any]], plan: HomePlan) -> dict[str, list[di
     group = plan.group
     seen = group.seen_paths if plan.is_seen else 0
     kept = len(made) - math.floor(len(made) * seen / (seen + group.paths))
+    if seen and kept == len(made):
+        raise BadConfig(
+            f"home {plan.scan} has room for {len(made)} of the {seen + group.paths} paths wanted, "
+            "so val_seen would get none. Ask for more viewpoints, or for fewer paths."
+        )
     files = {group.split: made[:kept]}
     if seen:
         files["val_seen"] = made[kept:]

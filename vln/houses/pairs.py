@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any, Final
 
 import numpy as np
@@ -24,6 +25,7 @@ from vln.houses.instruct import Guide
 from vln.houses.naming import with_article
 from vln.houses.navigate import Walk
 from vln.houses.phrases import NOUNS
+from vln.houses.portals import in_sight
 from vln.houses.routes import Route
 from vln.houses.scene import Home, Item
 from vln.houses.sight import Sights, sights_of
@@ -51,7 +53,7 @@ class Twin:
         home: The changed home.
         walk: Its viewpoints, the original's in the original's order.
         sights: What is seen from them.
-        touched: Viewpoints whose pictures differ from the original's.
+        touched: Viewpoints whose pictures may differ from the original's; all others' do not.
     """
 
     kind: str
@@ -211,9 +213,7 @@ class _Pairing:
         path = self._ends_elsewhere(told, surroundings(home, walk, sights))
         if path is None:
             return None
-        touched = self._seeing(self._sights, change.items)
-        if change.kind != "removed":
-            touched |= self._seeing(sights, change.items)
+        touched = self._open_to[:, changes.rooms_that_differ(self._home, home)].any(axis=1)
         return Twin(
             kind=change.kind,
             original=told.original(),
@@ -253,10 +253,10 @@ class _Pairing:
             self._known[change.home.items] = surroundings(change.home, self._walk, change.rough)
         return self._known[change.home.items]
 
-    def _seeing(self, sights: Sights, items: Sequence[int]) -> npt.NDArray[np.bool_]:
-        seen = np.zeros(len(self._walk), dtype=np.bool_)
-        seen[sights.viewpoint[np.isin(sights.item, list(items))]] = True
-        return seen
+    @cached_property
+    def _open_to(self) -> npt.NDArray[np.bool_]:
+        """(V, R) whether a room may be seen from a viewpoint."""
+        return np.array([in_sight(self._home, eye)[0] for eye in self._walk.position])
 
     def _record(
         self, told: _Told, path: list[int], walk: Walk, *, scan: str, kind: str, about: str

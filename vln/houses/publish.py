@@ -16,15 +16,17 @@ from typing import Any, Final
 
 import orjson
 
-from vln.errors import CorruptData
+from vln.errors import BadConfig, CorruptData
 from vln.houses.caption import coco
 from vln.houses.derive import Derived
-from vln.houses.spec import WorldSpec
+from vln.houses.disk import pack, put
+from vln.houses.spec import MARK, SPECS, WorldSpec, read_mark
 from vln.runs import atomic
 
 HELD_OUT: Final = "held_out"
 """Folder of the test split's labels."""
-_EPOCH = (1980, 1, 1, 0, 0, 0)  # zip files keep times: the first there is, so that bytes repeat
+FOLDERS: Final = ("scenes", "connectivity", "r2r", "rxr", "reverie", "captions", HELD_OUT)
+"""All folders of a world but that of its pictures."""
 
 
 def part_of(derived: Derived) -> dict[str, Any]:
@@ -145,9 +147,7 @@ class _Files:
         for viewpoint, record in records.items():
             name, content = f"{scan}_{viewpoint}.json", orjson.dumps(record)
             self._boxes.update(name.encode() + b"\0" + content)
-            member = zipfile.ZipInfo(f"BBox/{name}", _EPOCH)
-            member.compress_type = zipfile.ZIP_DEFLATED
-            boxes.writestr(member, content)
+            pack(boxes, f"BBox/{name}", content)
 
     def family(self, folder: str, names: list[str]) -> None:
         """Digests files that are written already, all under one name."""
@@ -157,8 +157,7 @@ class _Files:
         self._digests[f"{folder}/*"] = digest.hexdigest()
 
     def _keep(self, name: str, packed: bytes, *, content: bytes) -> None:
-        with atomic(self._folder / name) as stream:
-            stream.write(packed)
+        put(self._folder / name, packed)
         # Of the content, not of the file: compressed bytes depend on the library's version.
         self._digests[name] = hashlib.sha256(content).hexdigest()
 
@@ -169,6 +168,36 @@ def frozen() -> dict[str, dict[str, str]]:
     file = resources.files("vln.houses") / "frozen.json"
     found: dict[str, dict[str, str]] = orjson.loads(file.read_bytes())
     return found
+
+
+def record(folder: Path) -> Path:
+    """Puts a frozen world's digests on record, once, and gives the file that has them.
+
+    From then on, whoever makes that world makes the same one or is told. To be run by whoever
+    freezes a world: `python -c "from pathlib import Path; from vln.houses.publish import record;
+    record(Path('FOLDER'))"`.
+
+    Args:
+        folder: The whole world.
+
+    Raises:
+        BadConfig: It is no world to be frozen, or one that is on record with other contents.
+        MissingData: It is not whole.
+    """
+    mark = read_mark(folder)
+    name = mark["spec"]["name"]
+    if name not in SPECS or not SPECS[name].frozen:
+        raise BadConfig(f"{folder}: {name} is no frozen world; set `frozen` in vln/houses/spec.py.")
+    known = frozen()
+    if known.get(name, mark["sha256"]) != mark["sha256"]:
+        raise BadConfig(
+            f"{name} is on record with other contents than {folder / MARK}. A frozen world stays "
+            "as it is: give the new one a name of its own."
+        )
+    file = Path(str(resources.files("vln.houses") / "frozen.json"))
+    put(file, orjson.dumps({**known, name: mark["sha256"]}, option=orjson.OPT_INDENT_2) + b"\n")
+    frozen.cache_clear()
+    return file
 
 
 def _check_frozen(spec: WorldSpec, folder: Path, found: dict[str, str]) -> None:

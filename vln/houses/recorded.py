@@ -14,8 +14,9 @@ import numpy.typing as npt
 
 from vln.data.connectivity import parse_scan
 from vln.data.locations import parse_json, read_bytes
+from vln.errors import CorruptData
 from vln.houses.navigate import Walk, doors_of, rooms_at
-from vln.houses.scene import CAMERA_HEIGHT, STOREY, Home
+from vln.houses.scene import CAMERA_HEIGHT, STOREY, WALL, Home, scene_file
 
 _REMEDY: Final = "Generate the world again with `python -m vln.houses make`."
 _RISE: Final = 0.1
@@ -31,7 +32,7 @@ def recorded_walk(home: Home, world: Path) -> Walk:
 
     Raises:
         MissingData: There is no such file.
-        CorruptData: It cannot be used.
+        CorruptData: It cannot be used, or has a viewpoint in no room of the home.
     """
     file = world / "connectivity" / f"{home.scan}_connectivity.json"
     content = read_bytes(file, remedy=_REMEDY)
@@ -39,6 +40,14 @@ def recorded_walk(home: Home, world: Path) -> Walk:
     visible = [record["visible"] for record in parse_json(content, file=file)]
     pose, adjacency = scan.pose, scan.adjacency
     points = pose[:, :3, 3] - np.array([0.0, 0.0, CAMERA_HEIGHT])
+    outside = ~_in_rooms(home, points)
+    if outside.any():
+        raise CorruptData.of(
+            file,
+            scan.viewpoints[int(outside.argmax())],
+            f"is a viewpoint in no room of the home in {scene_file(world, home.scan)}",
+            f"Undo the edit of the rooms. {_REMEDY}",
+        )
     return Walk(
         ids=scan.viewpoints,
         position=pose[:, :3, 3].copy(),
@@ -49,6 +58,17 @@ def recorded_walk(home: Home, world: Path) -> Walk:
         door=doors_of(home, points, adjacency),
         stairs=_stairs(home, points, adjacency),
     )
+
+
+def _in_rooms(home: Home, points: npt.NDArray[np.float64]) -> npt.NDArray[np.bool_]:
+    """Gives (V,) whether points (V, 3) of the floor are in a room, or in the walls around it."""
+    box = np.array([(*room.box, room.level) for room in home.rooms])[:, None]
+    x, y, z = points.T
+    flat = (x >= box[..., 0] - WALL) & (x <= box[..., 2] + WALL)
+    flat &= (y >= box[..., 1] - WALL) & (y <= box[..., 3] + WALL)
+    flat &= (z >= box[..., 4] - _RISE) & (z < box[..., 4] + STOREY)
+    inside: npt.NDArray[np.bool_] = np.any(flat, axis=0)
+    return inside
 
 
 def _stairs(

@@ -8,6 +8,7 @@ Legend: S pixels along a face, T triangles.
 
 from __future__ import annotations
 
+import copy
 from typing import Final
 
 import cv2
@@ -70,6 +71,18 @@ class HomeRenderer:
         self._samples = room_for(size)
         day = home.daylight
         self._outdoors = outdoors(home.seed, strength=day.strength, warmth=day.warmth)
+
+    def at(self, size: int) -> HomeRenderer:
+        """Gives a renderer of the same home, in the same light, with faces of another size.
+
+        Raises:
+            BadConfig: No such size.
+        """
+        if not 1 <= size <= MAX_FACE:
+            raise BadConfig(f"faces of {size} pixels; expected 1 to {MAX_FACE}.")
+        other = copy.copy(self)
+        other.size, other._samples = size, room_for(size)
+        return other
 
     def faces(self, position: npt.ArrayLike, rotation: npt.ArrayLike) -> Bytes:
         """Gives (6, S, S, 3) uint8 RGB, faces as in `vln.panorama.faces.Panorama`.

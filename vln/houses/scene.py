@@ -31,6 +31,8 @@ VERSION: Final = 1
 _REMEDY = "Undo the edit, or generate the home again with `python -m vln.houses make`."
 _FAR = 1000.0
 _LEAST_SIDE = 0.8
+_MOST_SIDE = 60.0
+_HORIZON = 100.0
 _SLACK = 0.02
 
 Point = tuple[float, float]
@@ -188,10 +190,14 @@ def load_home(file: Path) -> Home:
         MissingData: The file cannot be read.
         CorruptData: It is no scene, or one that cannot be: a name that is not in the catalogue, a
             number that is not finite, a room without floor or on another one's, a door in no wall,
-            stairs that lead nowhere, an object outside its room.
+            stairs that lead nowhere, an object outside its room; or it is of another home than
+            its name says.
     """
     remedy = "Generate the world with `python -m vln.houses make`."
-    return from_json(read_bytes(file, remedy=remedy), file=file)
+    home = from_json(read_bytes(file, remedy=remedy), file=file)
+    if home.scan != file.stem:
+        raise CorruptData.of(file, "scan", f"is {home.scan!r:.80}, not the file's name", _REMEDY)
+    return home
 
 
 def from_json(content: bytes, *, file: Path) -> Home:
@@ -269,6 +275,11 @@ def _room(room: Room) -> str | None:
     x0, y0, x1, y1 = room.box
     if min(x1 - x0, y1 - y0) < _LEAST_SIDE:
         return f"box {room.box} encloses no floor to stand on"
+    if max(x1 - x0, y1 - y0) > _MOST_SIDE or max(map(abs, room.box)) > _HORIZON:
+        return (
+            f"box {room.box}: expected sides of {_MOST_SIDE:.0f} m at most, within "
+            f"{_HORIZON:.0f} m of the origin"
+        )
     if room.floor.material not in FLOORS or room.wall.material not in WALLS:
         return f"no such finish: floor {room.floor.material!r}, wall {room.wall.material!r}"
     if not all(0 <= level <= 255 for level in (*room.floor.colour, *room.wall.colour)):

@@ -24,6 +24,10 @@ GENERATOR: Final = 1
 """Raised when the same specification would give other annotations."""
 MAX_HOMES: Final = 10_000
 MAX_PATHS: Final = 1_000
+"""Paths of a home, for all files together, and guides of one: below `ID_SPAN`."""
+MAX_CAPTIONS: Final = 10_000
+ID_SPAN: Final = 2_000
+"""Numbers that a home's paths and instructions may have, so that ids never meet."""
 
 
 @dataclass(frozen=True)
@@ -49,6 +53,11 @@ class HomeGroup:
     also: str = ""
     seen_paths: int = 0
     seen_homes: int = 0
+
+    @property
+    def wanted(self) -> int:
+        """Most paths that one of its homes is asked for."""
+        return self.paths + self.seen_paths * (self.seen_homes > 0)
 
 
 @dataclass(frozen=True)
@@ -81,8 +90,16 @@ class WorldSpec:
         count = sum(group.homes for group in self.groups)
         if not 1 <= count <= MAX_HOMES or any(group.homes < 0 for group in self.groups):
             raise BadConfig(f"a world of {count:,} homes; expected 1 to {MAX_HOMES:,}.")
-        if not all(1 <= group.paths <= MAX_PATHS for group in self.groups):
-            raise BadConfig(f"paths per home must be 1 to {MAX_PATHS:,}.")
+        if not all(
+            group.paths >= 1 and group.seen_paths >= 0 and group.wanted <= MAX_PATHS
+            for group in self.groups
+        ):
+            raise BadConfig(
+                f"paths per home must be 1 to {MAX_PATHS:,}, those to val_seen included."
+            )
+        if not all(0 <= group.seen_homes <= group.homes for group in self.groups):
+            raise BadConfig("seen_homes must be 0 to the group's homes.")
+        self._check_words()
         low, high = self.viewpoints
         if not 12 <= low <= high <= 150:
             raise BadConfig(f"{low} to {high} viewpoints per home; expected 12 to 150, low first.")
@@ -90,6 +107,13 @@ class WorldSpec:
             raise BadConfig(
                 f"faces of {self.face} pixels in JPEG quality {self.quality}; expected 16 to 2,048 "
                 "and 1 to 100."
+            )
+
+    def _check_words(self) -> None:
+        if not 0 <= self.guides <= MAX_PATHS or not 0 <= self.captions <= MAX_CAPTIONS:
+            raise BadConfig(
+                f"{self.guides:,} guides and {self.captions:,} captions per home; expected 0 to "
+                f"{MAX_PATHS:,} and 0 to {MAX_CAPTIONS:,}."
             )
 
     def homes(self) -> Iterator[HomePlan]:

@@ -9,15 +9,14 @@ import io
 import math
 import zipfile
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
 
 from vln.geometry import wrap
+from vln.houses.disk import EPOCH
 from vln.houses.navigate import Walk
-from vln.runs import atomic
 
 Trace = dict[str, npt.NDArray[Any]]
 
@@ -26,7 +25,6 @@ ASPECT: Final = 4 / 3
 _NEAR, _FAR = 0.1, 100.0
 _TURNING: Final = 1.2
 """Radians that a guide turns in a second."""
-_EPOCH: Final = (1980, 1, 1, 0, 0, 0)  # zip files keep times: the first there is
 
 
 def pose_trace(record: Mapping[str, Any], walk: Walk) -> Trace:
@@ -127,11 +125,5 @@ def trace_bytes(trace: Trace) -> bytes:
         for name, values in trace.items():
             member = io.BytesIO()
             np.lib.format.write_array(member, np.ascontiguousarray(values), allow_pickle=False)
-            archive.writestr(zipfile.ZipInfo(f"{name}.npy", _EPOCH), member.getvalue())
+            archive.writestr(zipfile.ZipInfo(f"{name}.npy", EPOCH), member.getvalue())
     return buffer.getvalue()
-
-
-def write_pose_trace(file: Path, trace: Trace) -> None:
-    """Writes a trace's .npz file."""
-    with atomic(file) as stream:
-        stream.write(trace_bytes(trace))

@@ -6,25 +6,25 @@ scenes, boxes, and skyboxes, which are drawn anew only where something changed i
 
 from __future__ import annotations
 
-import contextlib
-import errno
-import multiprocessing
 import os
 import shutil
 import zipfile
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Final
 
+import numpy as np
+import numpy.typing as npt
 import orjson
-from tqdm import tqdm
 
 from vln.data.locations import parse_json, read_bytes
 from vln.data.twins import ORIGINAL, TWIN
-from vln.errors import BadConfig, CannotWrite, CorruptData, MissingData
+from vln.errors import BadConfig, CorruptData, MissingData
+from vln.houses.crew import Crew
+from vln.houses.disk import alone, disk_errors, pack, put
 from vln.houses.navigate import Walk, records
 from vln.houses.pairs import KINDS, Twin, make_twins
 from vln.houses.recorded import recorded_walk
@@ -38,9 +38,19 @@ from vln.runs import atomic, generator
 SPLIT: Final = "val_unseen"
 """Whose paths are paired."""
 MAX_TWINS: Final = 10_000
+GLANCE: Final = 192
+"""Pixels along a face on which two homes are compared: slivers beyond that are no evidence."""
 _MAKE = "Make the world again with `python -m vln.houses make`."
-_EPOCH = (1980, 1, 1, 0, 0, 0)  # zip files keep times: the first there is, so that bytes repeat
-_FULL = (errno.ENOSPC, errno.EDQUOT)
+_FIELDS: Final[dict[str, type | tuple[type, ...]]] = {
+    "scan": str,
+    "path_id": (int, str),
+    "path": list,
+    "instructions": list,
+    "heading": (int, float),
+    "distance": (int, float),
+}
+_KEPT = "Nothing is kept of what was made: try again then."
+_ELSEWHERE = "choose another folder with --out."
 
 
 def run(
@@ -98,31 +108,51 @@ def write_twins(
         workers: Processes, one home each at a time.
 
     Raises:
-        BadConfig: An absurd count, an unknown kind, or a folder that holds something.
+        BadConfig: An absurd count, an unknown kind, or a folder that holds something or that
+            another process writes to.
         MissingData: The base world is not whole, or has no pictures.
         CorruptData: A scene or a record of it cannot be.
         CannotWrite: The disk is full, or the folder cannot be written to.
     """
-    _check(folder, count=count, kinds=kinds, workers=workers)
+    crew = Crew(workers)
+    folder = folder.expanduser().resolve()
+    _check(folder, count=count, kinds=kinds)
     picture = _picture(base_world, wanted=pictures)
     jobs = _jobs(base_world, count=count, kinds=tuple(kinds), seed=seed, picture=picture)
     unfinished = folder.with_name(f".{folder.name}.unfinished")
-    with _disk_errors(folder):
-        shutil.rmtree(unfinished, ignore_errors=True)
-        unfinished.mkdir(parents=True)
-        done = _all_done([_at(job, unfinished) for job in jobs], workers=workers)
-        made = _assemble(base_world, unfinished, done, pictures=pictures)
-        if folder.is_dir():
-            folder.rmdir()
-        unfinished.rename(folder)
+    with (
+        disk_errors(folder, kept=_KEPT, elsewhere=_ELSEWHERE),
+        alone(unfinished, waits=False),
+    ):
+        _empty(unfinished)  # what one left whose process was killed
+        try:
+            jobs = [replace(job, folder=unfinished) for job in jobs]
+            made = _assemble(
+                base_world,
+                unfinished,
+                crew.each(_do, jobs, what="twins of homes"),
+                pictures=pictures,
+            )
+            if folder.is_dir():
+                folder.rmdir()
+            unfinished.rename(folder)
+        except BaseException:
+            shutil.rmtree(unfinished, ignore_errors=True)
+            raise
     return made
 
 
-def _check(folder: Path, *, count: int, kinds: Sequence[str], workers: int) -> None:
-    if not 1 <= count <= MAX_TWINS or workers < 1:
-        raise BadConfig(
-            f"{count:,} twins by {workers} workers; expected 1 to {MAX_TWINS:,}, by 1 or more."
-        )
+def _empty(folder: Path) -> None:
+    for path in folder.iterdir():
+        if path.is_dir():
+            shutil.rmtree(path)
+        else:
+            path.unlink()
+
+
+def _check(folder: Path, *, count: int, kinds: Sequence[str]) -> None:
+    if not 1 <= count <= MAX_TWINS:
+        raise BadConfig(f"{count:,} twins; expected 1 to {MAX_TWINS:,}.")
     if not kinds or any(kind not in KINDS for kind in kinds):
         raise BadConfig(f"kinds of change {list(kinds)}; expected some of {', '.join(KINDS)}.")
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
@@ -153,7 +183,12 @@ def _jobs(
 ) -> list[_Job]:
     file = base / "r2r" / f"R2R_{SPLIT}.json"
     records_of: dict[str, list[dict[str, Any]]] = {}
-    for record in parse_json(read_bytes(file, remedy=_MAKE), file=file):
+    found = parse_json(read_bytes(file, remedy=_MAKE), file=file)
+    if not isinstance(found, list):
+        raise CorruptData.of(file, "", "expected a list of paths", _MAKE)
+    for number, record in enumerate(found):
+        if not _is_labelled(record):
+            raise CorruptData.of(file, f"[{number}]", "is no R2R record with its labels", _MAKE)
         records_of.setdefault(record["scan"], []).append(record)
     share, rest = divmod(count, max(len(records_of), 1))
     return [
@@ -163,25 +198,14 @@ def _jobs(
     ]
 
 
-def _at(job: _Job, folder: Path) -> _Job:
-    return _Job(
-        job.base, folder, job.scan, job.records, job.count, job.kinds, job.seed, job.picture
-    )
-
-
-def _all_done(jobs: list[_Job], *, workers: int) -> list[dict[str, Any]]:
-    with tqdm(total=len(jobs), desc="twins of homes") as bar:
-        if workers == 1:
-            return [_counted(_do(job), bar) for job in jobs]
-        # Spawned, not forked: a fork of a process with threads (torch's, say) may hang.
-        context = multiprocessing.get_context("spawn")
-        with ProcessPoolExecutor(workers, mp_context=context) as pool:
-            return [_counted(part, bar) for part in pool.map(_do, jobs)]
-
-
-def _counted(part: dict[str, Any], bar: Any) -> dict[str, Any]:  # noqa: ANN401
-    bar.update()
-    return part
+def _is_labelled(record: object) -> bool:
+    """Tells whether a record has all that a twin is made of."""
+    if not isinstance(record, dict):
+        return False
+    if not all(isinstance(record.get(name), kind) for name, kind in _FIELDS.items()):
+        return False
+    words = [*record["path"], *record["instructions"]]
+    return bool(record["path"]) and all(isinstance(word, str) for word in words)
 
 
 def _do(job: _Job) -> dict[str, Any]:
@@ -196,33 +220,68 @@ def _do(job: _Job) -> dict[str, Any]:
         return part
     part["boxes"][home.scan] = _write_home(job, home, walk, sights)
     _link_pictures(job, walk, home.scan, walk)
+    before = _Glances(home, walk)
     for twin in twins:
         part["pairs"].append([twin.original, twin.record])
         if twin.home.scan not in part["boxes"]:  # all mirrored twins of a home share one mirror
             part["boxes"][twin.home.scan] = _write_home(job, twin.home, twin.walk, twin.sights)
-            _draw_pictures(job, twin, walk)
+            _draw_pictures(job, twin, before)
     return part
 
 
 def _write_home(job: _Job, home: Home, walk: Walk, sights: Sights) -> dict[str, dict[str, Any]]:
-    _write(scene_file(job.folder, home.scan), to_json(home))
+    put(scene_file(job.folder, home.scan), to_json(home))
     file = job.folder / "connectivity" / f"{home.scan}_connectivity.json"
-    _write(file, orjson.dumps(records(walk)))
+    put(file, orjson.dumps(records(walk)))
     return box_records(home, walk, sights)
 
 
-def _draw_pictures(job: _Job, twin: Twin, base: Walk) -> None:
+class _Glances:
+    """Small pictures of a home as it was, drawn when they are asked for."""
+
+    def __init__(self, home: Home, walk: Walk) -> None:
+        self.walk = walk
+        self._home = home
+        self._seen: dict[int, npt.NDArray[np.uint8]] = {}
+
+    @cached_property
+    def _renderer(self) -> HomeRenderer:
+        return HomeRenderer(self._home, size=GLANCE)
+
+    def differing(self, twin: Twin, renderer: HomeRenderer) -> list[int]:
+        """Gives the viewpoints from which a changed home looks otherwise."""
+        if twin.kind == "mirrored":
+            return list(twin.touched)
+        after = renderer.at(GLANCE)
+        return [
+            number
+            for number in twin.touched
+            if not np.array_equal(self._faces(number), after.faces(*_eye(twin.walk, number)))
+        ]
+
+    def _faces(self, number: int) -> npt.NDArray[np.uint8]:
+        if number not in self._seen:
+            self._seen[number] = self._renderer.faces(*_eye(self.walk, number))
+        return self._seen[number]
+
+
+def _eye(walk: Walk, number: int) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    return walk.position[number], walk.rotation[number]
+
+
+def _draw_pictures(job: _Job, twin: Twin, before: _Glances) -> None:
     if job.picture is None:
         return
-    kept = [number for number in range(len(base)) if number not in twin.touched]
-    _link_pictures(job, base, twin.home.scan, twin.walk, numbers=kept)
     face, quality = job.picture
     renderer = HomeRenderer(twin.home, size=face)
-    for number in twin.touched:
-        faces = renderer.faces(twin.walk.position[number], twin.walk.rotation[number])
+    differing = before.differing(twin, renderer)
+    kept = [number for number in range(len(before.walk)) if number not in differing]
+    _link_pictures(job, before.walk, twin.home.scan, twin.walk, numbers=kept)
+    for number in differing:
+        faces = renderer.faces(*_eye(twin.walk, number))
         name = STRIP.format(viewpoint=twin.walk.ids[number])
         file = job.folder / "skyboxes" / twin.home.scan / name
-        _write(file, strip_bytes(faces, quality=quality))
+        put(file, strip_bytes(faces, quality=quality))
 
 
 def _link_pictures(
@@ -256,15 +315,15 @@ def _assemble(
             "larger world."
         )
     for name, which in ((ORIGINAL, 0), (TWIN, 1)):
-        _write(folder / "r2r" / f"R2R_{name}.json", orjson.dumps([pair[which] for pair in pairs]))
+        put(folder / "r2r" / f"R2R_{name}.json", orjson.dumps([pair[which] for pair in pairs]))
     _write_boxes(folder / "reverie" / "BBox.zip", boxes)
     fit = base / "reverie" / "object_fit.json"
     if fit.is_file():  # what a run was trained with, so that it can be tried here
-        _write(folder / "reverie" / "object_fit.json", fit.read_bytes())
-    _write(folder / "connectivity" / "scans.txt", ("\n".join(boxes) + "\n").encode())
+        put(folder / "reverie" / "object_fit.json", fit.read_bytes())
+    put(folder / "connectivity" / "scans.txt", ("\n".join(boxes) + "\n").encode())
     made = dict(sorted(Counter(pair[1]["change"] for pair in pairs).items()))
     about = {"twins_of": str(base.name), "pictures": pictures, "counts": made}
-    _write(folder / MARK, orjson.dumps(about, option=orjson.OPT_INDENT_2))
+    put(folder / MARK, orjson.dumps(about, option=orjson.OPT_INDENT_2))
     return made
 
 
@@ -272,25 +331,4 @@ def _write_boxes(file: Path, boxes: Mapping[str, Mapping[str, Any]]) -> None:
     with atomic(file) as stream, zipfile.ZipFile(stream, "w") as packed:
         for scan, found in boxes.items():
             for viewpoint, record in found.items():
-                member = zipfile.ZipInfo(f"BBox/{scan}_{viewpoint}.json", _EPOCH)
-                member.compress_type = zipfile.ZIP_DEFLATED
-                packed.writestr(member, orjson.dumps(record))
-
-
-def _write(file: Path, content: bytes) -> None:
-    with atomic(file) as stream:
-        stream.write(content)
-
-
-@contextlib.contextmanager
-def _disk_errors(folder: Path) -> Iterator[None]:
-    try:
-        yield
-    except (CannotWrite, MissingData):
-        raise
-    except OSError as error:
-        if error.errno in _FULL:
-            raise CannotWrite(f"{folder}: the disk is full. Make room and try again.") from error
-        raise CannotWrite(
-            f"{folder}: cannot be written ({error.strerror}). Choose another folder with --out."
-        ) from error
+                pack(packed, f"BBox/{scan}_{viewpoint}.json", orjson.dumps(record))

@@ -6,30 +6,28 @@ and is no world; what was made so far is kept and used by the next attempt.
 
 from __future__ import annotations
 
-import contextlib
-import errno
 import logging
-import multiprocessing
 import shutil
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
 import orjson
-from tqdm import tqdm
 
 from vln.data.locations import parse_json, read_bytes
 from vln.errors import BadConfig, CannotWrite, CorruptData
+from vln.houses.crew import Crew
 from vln.houses.derive import derive
-from vln.houses.navigate import walk_of
-from vln.houses.publish import assemble, frozen, part_of, trace_file
+from vln.houses.disk import alone, disk_errors, put
+from vln.houses.made_by import made_by
+from vln.houses.publish import FOLDERS, assemble, frozen, part_of, trace_file
+from vln.houses.recorded import recorded_walk
 from vln.houses.render import HomeRenderer, strip_bytes
 from vln.houses.scene import load_home, scene_file, to_json
 from vln.houses.spec import MARK, HomePlan, WorldSpec, about
 from vln.houses.traces import pose_trace, trace_bytes
 from vln.panorama.skybox import STRIP
-from vln.runs import atomic
 
 logger = logging.getLogger(__name__)
 
@@ -37,7 +35,7 @@ PARTS: Final = ".parts"
 STRIP_BYTES_PER_PIXEL: Final = 0.14
 """Size of a strip's JPEG, for telling in time that a disk is too small; measured, rounded up."""
 _NOTES_BYTES_PER_HOME: Final = 600_000
-_FULL = (errno.ENOSPC, errno.EDQUOT)
+_KEPT = "What was made so far is kept: the same command goes on with it."
 _ELSEWHERE = (
     "make it elsewhere: set VLN_CACHE, or name a folder with --out of `python -m vln.houses make`."
 )
@@ -65,24 +63,23 @@ def make_world(
         CannotWrite: The disk is full, or the folder cannot be written to; what was made is kept.
         CorruptData: A frozen world came out otherwise than on record.
     """
-    if workers < 1:
-        raise BadConfig(f"{workers} workers; expected 1 or more.")
-    with _disk_errors(folder), _alone(folder):
+    crew = Crew(workers, progress=progress)
+    folder = folder.expanduser().resolve()
+    with disk_errors(folder, kept=_KEPT, elsewhere=_ELSEWHERE), alone(folder, waits=True):
         done = _claim(spec, folder)
         if done and (not pictures or done["pictures"]):
             return folder
+        _keep_only_ours(spec, folder, is_annotated=bool(done))
         _check_space(spec, folder, pictures=pictures)
-        run = _Crew(workers, progress=progress)
         plans = list(spec.homes())
         if not done:
-            run.each(_annotate, plans, spec, folder, what="homes")
-            done = assemble(spec, folder, _parts(folder, plans))
-            _say_unrecorded(spec)
+            crew.each(partial(_annotate, spec, folder), plans, what=f"{spec.name}: homes")
+            done = _assembled(spec, folder, plans)
         if pictures:
-            run.each(_draw, plans, spec, folder, what="homes drawn")
+            crew.each(partial(_draw, spec, folder), plans, what=f"{spec.name}: homes drawn")
         kept = {name: done[name] for name in ("sha256", "counts")}
         mark = {**about(spec), "pictures": pictures, **kept}
-        _write(folder / MARK, orjson.dumps(mark, option=orjson.OPT_INDENT_2))
+        put(folder / MARK, orjson.dumps(mark, option=orjson.OPT_INDENT_2))
         shutil.rmtree(folder / PARTS, ignore_errors=True)
     return folder
 
@@ -97,10 +94,11 @@ def draw_home(folder: Path, scan: str, *, face: int, quality: int) -> None:
         quality: Of JPEG, 1 to 100.
 
     Raises:
-        CorruptData: The scene cannot be.
+        MissingData: The scene or the connectivity file is not there.
+        CorruptData: One of them cannot be, or they do not go together.
     """
     home = load_home(scene_file(folder, scan))
-    walk = walk_of(home)
+    walk = recorded_walk(home, folder)
     files = [folder / "skyboxes" / scan / STRIP.format(viewpoint=name) for name in walk.ids]
     wanted = [number for number, file in enumerate(files) if not file.is_file()]
     if not wanted:
@@ -108,7 +106,7 @@ def draw_home(folder: Path, scan: str, *, face: int, quality: int) -> None:
     renderer = HomeRenderer(home, size=face)
     for number in wanted:
         faces = renderer.faces(walk.position[number], walk.rotation[number])
-        _write(files[number], strip_bytes(faces, quality=quality))
+        put(files[number], strip_bytes(faces, quality=quality))
 
 
 def _say_unrecorded(spec: WorldSpec) -> None:
@@ -136,8 +134,39 @@ def _claim(spec: WorldSpec, folder: Path) -> dict[str, Any] | None:
         raise BadConfig(
             f"{folder} is not empty and holds no world. Empty or remove it, or {_ELSEWHERE}"
         )
-    _write(folder / PARTS / MARK, orjson.dumps(expected))
     return None
+
+
+def _keep_only_ours(spec: WorldSpec, folder: Path, *, is_annotated: bool) -> None:
+    """Drops what another version, or other libraries, left of this world when it was interrupted.
+
+    Args:
+        spec: The world.
+        folder: Its folder.
+        is_annotated: Whether all but the pictures is done, and stays.
+    """
+    file = folder / PARTS / MARK
+    ours = {**about(spec), "made_by": made_by()}
+    if file.is_file() and parse_json(read_bytes(file), file=file) == ours:
+        return
+    old = ("skyboxes",) if is_annotated else (PARTS, "skyboxes", *FOLDERS)
+    if any((folder / name).exists() for name in old):
+        logger.warning("%s: what another version began is made anew", folder)
+    for name in old:
+        shutil.rmtree(folder / name, ignore_errors=True)
+    put(file, orjson.dumps(ours))
+
+
+def _assembled(spec: WorldSpec, folder: Path, plans: Sequence[HomePlan]) -> dict[str, Any]:
+    """Writes the annotation files; where they cannot be right, forgets what they were made of."""
+    try:
+        done = assemble(spec, folder, _parts(folder, plans))
+    except CorruptData:
+        for plan in plans:
+            _part(folder, plan).unlink(missing_ok=True)
+        raise
+    _say_unrecorded(spec)
+    return done
 
 
 def _check_space(spec: WorldSpec, folder: Path, *, pictures: bool) -> None:
@@ -157,21 +186,20 @@ def _check_space(spec: WorldSpec, folder: Path, *, pictures: bool) -> None:
         )
 
 
-def _annotate(plan: HomePlan, spec: WorldSpec, folder: Path) -> None:
+def _annotate(spec: WorldSpec, folder: Path, plan: HomePlan) -> None:
     part = _part(folder, plan)
     if part.is_file():
         return
     derived = derive(plan, spec)
-    _write(scene_file(folder, plan.scan), to_json(derived.home))
+    put(scene_file(folder, plan.scan), to_json(derived.home))
     connectivity = folder / "connectivity" / f"{plan.scan}_connectivity.json"
-    _write(connectivity, orjson.dumps(derived.connectivity))
+    put(connectivity, orjson.dumps(derived.connectivity))
     for record in derived.guides:
-        trace = trace_file(folder, record)
-        _write(trace, trace_bytes(pose_trace(record, derived.walk)))
-    _write(part, orjson.dumps(part_of(derived)))
+        put(trace_file(folder, record), trace_bytes(pose_trace(record, derived.walk)))
+    put(part, orjson.dumps(part_of(derived)))
 
 
-def _draw(plan: HomePlan, spec: WorldSpec, folder: Path) -> None:
+def _draw(spec: WorldSpec, folder: Path, plan: HomePlan) -> None:
     draw_home(folder, plan.scan, face=spec.face, quality=spec.quality)
 
 
@@ -183,72 +211,3 @@ def _parts(folder: Path, plans: Sequence[HomePlan]) -> Iterator[dict[str, Any]]:
     for plan in plans:
         file = _part(folder, plan)
         yield parse_json(read_bytes(file), file=file)
-
-
-def _write(file: Path, content: bytes) -> None:
-    with atomic(file) as stream:
-        stream.write(content)
-
-
-Task = Callable[[HomePlan, WorldSpec, Path], None]
-
-
-class _Crew:
-    """Does one thing to every home, on several processes, with a bar."""
-
-    def __init__(self, workers: int, *, progress: bool) -> None:
-        self._workers = workers
-        self._progress = progress
-
-    def each(
-        self, task: Task, plans: Sequence[HomePlan], spec: WorldSpec, folder: Path, *, what: str
-    ) -> None:
-        with tqdm(total=len(plans), desc=f"{spec.name}: {what}", disable=not self._progress) as bar:
-            if self._workers == 1:
-                for plan in plans:
-                    task(plan, spec, folder)
-                    bar.update()
-                return
-            # Spawned, not forked: a fork of a process with threads (torch's, say) may hang.
-            context = multiprocessing.get_context("spawn")
-            with ProcessPoolExecutor(self._workers, mp_context=context) as pool:
-                futures = [pool.submit(task, plan, spec, folder) for plan in plans]
-                try:
-                    for future in as_completed(futures):
-                        future.result()
-                        bar.update()
-                except BaseException:
-                    pool.shutdown(wait=False, cancel_futures=True)
-                    raise
-
-
-@contextlib.contextmanager
-def _disk_errors(folder: Path) -> Iterator[None]:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        yield
-    except (CannotWrite, CorruptData, BadConfig):
-        raise
-    except FileNotFoundError:
-        raise
-    except OSError as error:
-        kept = "What was made so far is kept: the same command goes on with it."
-        if error.errno in _FULL:
-            raise CannotWrite(f"{folder}: the disk is full. Make room. {kept}") from error
-        raise CannotWrite(
-            f"{folder}: cannot be written ({error.strerror}). Make it writable, or {_ELSEWHERE}"
-        ) from error
-
-
-@contextlib.contextmanager
-def _alone(folder: Path) -> Iterator[None]:
-    """Waits until no other process makes a world in this folder."""
-    try:
-        import fcntl
-    except ImportError:  # not on Windows: two processes then write the same bytes twice
-        yield
-        return
-    # The lock stays: who removed it could take it away from one that has just begun to wait.
-    with (folder.parent / f".{folder.name}.lock").open("wb") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield

@@ -14,7 +14,12 @@ from vln.houses.catalogue import COLOURS
 from vln.houses.home import make_home
 from vln.houses.navigate import records, walk_of
 from vln.houses.scene import scene_file, to_json
-from vln.houses.show import (
+from vln.houses.spec import SPECS
+from vln.panorama.faces import Panorama
+from vln.panorama.skybox import STRIP
+from vln.viz import plans
+from vln.viz.canvas import PAPER
+from vln.viz.home_sheet import (
     EYE,
     Look,
     RenderedPanoramas,
@@ -23,11 +28,6 @@ from vln.houses.show import (
     open_planned,
     view_along,
 )
-from vln.houses.spec import SPECS
-from vln.panorama.faces import Panorama
-from vln.panorama.skybox import STRIP
-from vln.viz import plans
-from vln.viz.canvas import PAPER
 
 
 def draw_plan(home, walk=None, **options):
@@ -192,8 +192,8 @@ def test_drawn_panoramas_are_what_the_renderer_gives(home, walk):
 
 def test_skyboxes_are_read_where_they_are_and_drawn_elsewhere(home, walk, world, monkeypatch):
     blue = Flat((0, 0, 255))
-    monkeypatch.setattr("vln.houses.show.RenderedPanoramas", lambda *_: blue)
-    from vln.houses.show import open_made
+    monkeypatch.setattr("vln.viz.home_sheet.RenderedPanoramas", lambda *_: blue)
+    from vln.viz.home_sheet import open_made
 
     found, back, source = open_made(world, "h")
 
@@ -212,7 +212,7 @@ def test_a_home_of_a_world_that_was_never_made_can_be_shown():
 
 
 def test_the_command_writes_a_sheet(world, tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr("vln.houses.show.RenderedPanoramas", lambda *_: Flat((0, 0, 255)))
+    monkeypatch.setattr("vln.viz.home_sheet.RenderedPanoramas", lambda *_: Flat((0, 0, 255)))
     out = tmp_path / "new" / "sheet.png"
     code = command.main(["show", "--scan", "h", "--data", str(world), "--out", str(out)])
 
@@ -239,7 +239,7 @@ def test_what_cannot_be_shown_is_said(arguments, complaint, tmp_path, monkeypatc
 
 
 def test_a_sheet_that_cannot_be_written_is_one_line(world, tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr("vln.houses.show.RenderedPanoramas", lambda *_: Flat((0, 0, 255)))
+    monkeypatch.setattr("vln.viz.home_sheet.RenderedPanoramas", lambda *_: Flat((0, 0, 255)))
     (tmp_path / "file").touch()
     out = tmp_path / "file" / "sheet.png"
     assert command.main(["show", "--scan", "h", "--data", str(world), "--out", str(out)]) == 2
@@ -262,7 +262,9 @@ def test_twins_are_made_of_the_world_that_is_named(tmp_path, monkeypatch, capsys
 
     monkeypatch.setenv("VLN_CACHE", str(tmp_path))
     monkeypatch.setattr("vln.houses.twin.run", run)
-    monkeypatch.setattr("vln.worlds.locate", lambda env, data, pictures: type("L", (), {"data": tmp_path}))
+    monkeypatch.setattr(
+        "vln.worlds.locate", lambda env, data, pictures: type("L", (), {"data": tmp_path})
+    )
     code = command.main(["twin", "--world", "houses-tiny", "--count", "3", "--no-pictures"])
 
     assert (code, capsys.readouterr().out) == (0, "done\n")

@@ -1,4 +1,4 @@
-"""One home on one sheet: its floor plan above a view of each room.
+"""A procedural home on one sheet: its floor plan above a view of each room.
 
 Knows nothing of command lines.
 """
