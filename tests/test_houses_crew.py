@@ -1,14 +1,16 @@
-"""Processes that work side by side: their order, their errors, and that none outlives its maker."""
+"""Processes that work side by side: order, errors and locks, and that none outlives its maker."""
 
 import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 
 import pytest
 
 from vln.errors import BadConfig
+from vln.houses import disk
 from vln.houses.crew import Crew
 
 
@@ -36,6 +38,7 @@ def test_absurd_crews_are_refused(workers):
 MAKER = """
 import os, sys, time
 from pathlib import Path
+from vln.houses import disk
 from vln.houses.crew import Crew
 
 def work(folder):
@@ -81,3 +84,27 @@ def _is_alive(pid):
     # One that nobody has asked after is dead all the same.
     state = subprocess.run(["ps", "-o", "stat=", "-p", str(pid)], capture_output=True, text=True)
     return state.stdout.strip() not in ("", "Z", "Z+", "Zl")
+
+
+def test_who_waits_for_another_maker_is_told(tmp_path, caplog):
+    folder, order = tmp_path / "both", []
+
+    def second():
+        with disk.alone(folder, waits=True):
+            order.append("second")
+
+    waiting = threading.Thread(target=second)
+    with disk.alone(folder, waits=True):
+        waiting.start()
+        deadline = time.monotonic() + 20
+        while "waiting" not in caplog.text and time.monotonic() < deadline:
+            time.sleep(0.01)
+        order.append("first")
+        with (
+            pytest.raises(BadConfig, match="another process writes"),
+            disk.alone(folder, waits=False),
+        ):
+            pass
+    waiting.join()
+    assert order == ["first", "second"]
+    assert "another process makes" in caplog.text

@@ -5,7 +5,6 @@ import json
 import multiprocessing
 import os
 import signal
-import threading
 import time
 from dataclasses import replace
 from functools import cache
@@ -20,7 +19,6 @@ from vln.data.connectivity import load_graph
 from vln.data.episodes import load_episodes
 from vln.data.objects import load_objects
 from vln.errors import BadConfig, CannotWrite, CorruptData
-from vln.houses import __main__ as command
 from vln.houses import disk, publish, write
 from vln.houses.derive import derive
 from vln.houses.scene import load_home, scene_file, to_json
@@ -323,30 +321,6 @@ def test_the_folder_one_stands_in_becomes_a_world(tmp_path, monkeypatch):
     assert not [path for path in found.iterdir() if path.name.startswith(".")]
 
 
-def test_who_waits_for_another_maker_is_told(tmp_path, caplog):
-    folder, order = tmp_path / "both", []
-
-    def second():
-        with disk.alone(folder, waits=True):
-            order.append("second")
-
-    waiting = threading.Thread(target=second)
-    with disk.alone(folder, waits=True):
-        waiting.start()
-        deadline = time.monotonic() + 20
-        while "waiting" not in caplog.text and time.monotonic() < deadline:
-            time.sleep(0.01)
-        order.append("first")
-        with (
-            pytest.raises(BadConfig, match="another process writes"),
-            disk.alone(folder, waits=False),
-        ):
-            pass
-    waiting.join()
-    assert order == ["first", "second"]
-    assert "another process makes" in caplog.text
-
-
 def test_pictures_stand_where_the_graph_says_after_furniture_was_moved_by_hand(tmp_path):
     folder = make(tmp_path / "edited", ONE, pictures=False)
     file = scene_file(folder, "house0000")
@@ -402,10 +376,6 @@ def test_a_frozen_world_that_comes_out_otherwise_is_refused(tmp_path, monkeypatc
     assert not list((tmp_path / "frozen" / write.PARTS).glob("house*"))  # nor used the next time
 
 
-def test_every_frozen_world_is_on_record():
-    assert {name for name, spec in SPECS.items() if spec.frozen} == set(publish.frozen())
-
-
 def test_only_a_frozen_world_is_put_on_record_and_only_once(tmp_path, monkeypatch):
     folder = make(tmp_path / "one", replace(ONE, frozen=True), pictures=False)
     kept = tmp_path / "houses"
@@ -425,55 +395,3 @@ def test_only_a_frozen_world_is_put_on_record_and_only_once(tmp_path, monkeypatc
     with pytest.raises(BadConfig, match="on record with other contents"):
         publish.record(folder)
     publish.frozen.cache_clear()
-
-
-@pytest.mark.parametrize(
-    ("change", "message"),
-    [
-        ({"groups": ()}, "a world of 0 homes"),
-        ({"groups": (HomeGroup("train", 0, 5),)}, "a world of 0 homes"),
-        ({"groups": (HomeGroup("train", 10**9, 5),)}, "1,000,000,000 homes"),
-        ({"groups": (HomeGroup("train", 1, 0),)}, "paths per home"),
-        ({"groups": (HomeGroup("train", 1, 600, seen_paths=600, seen_homes=1),)}, "val_seen"),
-        ({"groups": (HomeGroup("train", 1, 6, seen_paths=-6, seen_homes=1),)}, "paths per home"),
-        ({"groups": (HomeGroup("train", 1, 6, seen_paths=2, seen_homes=2),)}, "seen_homes"),
-        ({"guides": 5000}, "5,000 guides"),
-        ({"captions": -1}, "-1 captions"),
-        ({"viewpoints": (10, 10**9)}, "10 to 1000000000 viewpoints"),
-        ({"viewpoints": (60, 40)}, "60 to 40 viewpoints"),
-        ({"face": 0}, "faces of 0 pixels"),
-        ({"quality": 101}, "quality 101"),
-    ],
-)
-def test_an_absurd_world_is_refused(change, message):
-    with pytest.raises(BadConfig, match=message):
-        replace(SPEC, **change)
-
-
-@pytest.mark.parametrize("workers", [0, 100_000])
-def test_absurd_numbers_of_workers_are_refused(tmp_path, workers):
-    with pytest.raises(BadConfig, match=r"workers; expected 1 to 256"):
-        make_world(SPEC, tmp_path / "none", workers=workers)
-    assert not (tmp_path / "none").exists()
-
-
-def test_the_command_names_unknown_worlds(tmp_path, capsys):
-    assert command.main(["make", "--world", "castles", "--out", str(tmp_path / "c")]) == 2
-    assert "unknown world 'castles'" in capsys.readouterr().err
-
-
-def test_the_bench_keeps_its_promises():
-    groups = {}
-    for plan in SPECS["houses-bench-v1"].homes():
-        groups.setdefault(plan.group.split, []).append(plan)
-    assert len(groups["train"]) >= 60
-    assert len(groups["val_unseen"]) >= 30
-    assert sum(plan.group.paths for plan in groups["train"]) >= 2000
-    assert sum(plan.group.paths for plan in groups["val_unseen"]) >= 600
-    styles = {split: {p.style for p in plans} for split, plans in groups.items()}
-    unseen = {p.style for p in groups["val_unseen"] if p.group.unseen_styles}
-    assert unseen
-    assert not unseen & styles["train"]
-    assert {"val_unseen_home", "val_unseen_style", "val_unseen_pair"} == {
-        p.group.also for p in groups["val_unseen"]
-    }

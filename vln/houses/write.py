@@ -151,7 +151,7 @@ def _keep_only_ours(spec: WorldSpec, folder: Path, *, is_annotated: bool) -> Non
         return
     old = ("skyboxes",) if is_annotated else (PARTS, "skyboxes", *FOLDERS)
     if any((folder / name).exists() for name in old):
-        logger.warning("%s: what another version began is made anew", folder)
+        logger.warning("%s: what was begun otherwise (by another version, or home by home) is made anew", folder)
     for name in old:
         shutil.rmtree(folder / name, ignore_errors=True)
     put(file, orjson.dumps(ours))
