@@ -19,13 +19,13 @@ from agents.base import Ints, Turn
 from vln import geometry
 from vln.encoders.base import World
 from vln.errors import CorruptData, MissingData
-from vln.houses.clauses import parse
-from vln.houses.reading import BlindReader, Reader
-from vln.houses.recorded import recorded_walk
-from vln.houses.routes import Tree, walked_metres
-from vln.houses.scene import load_home, scene_file
-from vln.houses.sight import sights_of
-from vln.houses.surroundings import Place, surroundings
+from vln.houses.building.scene import load_home, scene_file
+from vln.houses.graph.recorded import recorded_walk
+from vln.houses.graph.sight import sights_of
+from vln.houses.graph.surroundings import Place, surroundings
+from vln.houses.words.clauses import parse
+from vln.houses.words.reading import BlindReader, Reader
+from vln.houses.words.routes import Tree, walked_metres
 from vln.runs import generator
 from vln.text import decode
 

@@ -15,15 +15,15 @@ import cv2
 import numpy as np
 
 from vln.errors import BadConfig
-from vln.houses.catalogue import ROOM_KINDS
-from vln.houses.derive import derive
-from vln.houses.home import make_home
-from vln.houses.navigate import Walk, walk_of
-from vln.houses.pairs import Twin, make_twins
-from vln.houses.scene import Home
-from vln.houses.sight import sights_of
-from vln.houses.spec import SPECS, HomePlan
-from vln.houses.styles import STYLES
+from vln.houses.building.catalogue import ROOM_KINDS
+from vln.houses.building.home import make_home
+from vln.houses.building.scene import Home
+from vln.houses.building.styles import STYLES
+from vln.houses.graph.navigate import Walk, walk_of
+from vln.houses.graph.sight import sights_of
+from vln.houses.world.derive import derive
+from vln.houses.world.pairs import Twin, make_twins
+from vln.houses.world.spec import SPECS, HomePlan
 from vln.panorama.faces import Panorama
 from vln.panorama.pinhole import Camera
 from vln.panorama.views import ViewRenderer

@@ -25,7 +25,7 @@ from vln.data.episodes import load_episodes
 from vln.data.objects import load_objects
 from vln.errors import MissingData
 from vln.graph import NavGraph
-from vln.houses.scene import Home, load_home, scene_file
+from vln.houses.building.scene import Home, load_home, scene_file
 from vln.metrics.paths import SUCCESS_RADIUS
 from vln.text import SPECIAL, Vocabulary, tokenize
 from vln.types import Episode

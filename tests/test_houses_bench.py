@@ -14,12 +14,12 @@ from benchmarks.house_stats import as_table, measure_world
 from benchmarks.speed.houses import HouseSetting
 from benchmarks.tables import as_markdown
 from vln.errors import BadConfig, MissingData
-from vln.houses.home import make_home
-from vln.houses.navigate import records, walk_of
-from vln.houses.pairs import Twin
-from vln.houses.scene import scene_file, to_json
-from vln.houses.sight import sights_of
-from vln.houses.spec import SPECS, about
+from vln.houses.building.home import make_home
+from vln.houses.building.scene import scene_file, to_json
+from vln.houses.graph.navigate import records, walk_of
+from vln.houses.graph.sight import sights_of
+from vln.houses.world.pairs import Twin
+from vln.houses.world.spec import SPECS, about
 from vln.viz.home_sheet import RenderedPanoramas
 
 

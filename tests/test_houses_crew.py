@@ -10,8 +10,8 @@ import time
 import pytest
 
 from vln.errors import BadConfig
-from vln.houses import disk
-from vln.houses.crew import Crew
+from vln.houses.world import disk
+from vln.houses.world.crew import Crew
 
 
 @pytest.mark.parametrize("workers", [1, 2])
@@ -38,8 +38,8 @@ def test_absurd_crews_are_refused(workers):
 MAKER = """
 import os, sys, time
 from pathlib import Path
-from vln.houses import disk
-from vln.houses.crew import Crew
+from vln.houses.world import disk
+from vln.houses.world.crew import Crew
 
 def work(folder):
     (folder / str(os.getpid())).touch()

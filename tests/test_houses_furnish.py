@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from vln.houses.catalogue import CATEGORIES
-from vln.houses.home import make_home
-from vln.houses.scene import CEILING
-from vln.houses.styles import STYLES
+from vln.houses.building.catalogue import CATEGORIES
+from vln.houses.building.home import make_home
+from vln.houses.building.scene import CEILING
+from vln.houses.building.styles import STYLES
 
 SIZES = (12, 25, 45, 80, 150)
 SLACK = 0.0015  # coordinates are whole millimetres

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from vln.errors import BadConfig, UnknownName
-from vln.houses.catalogue import (
+from vln.houses.building.catalogue import (
     CATEGORIES,
     COLOURS,
     FLOORS,
@@ -19,9 +19,9 @@ from vln.houses.catalogue import (
     ROOM_KINDS,
     WALLS,
 )
-from vln.houses.home import make_home
-from vln.houses.scene import from_json, to_json
-from vln.houses.styles import SEEN_STYLES, STYLES, UNSEEN_STYLES
+from vln.houses.building.home import make_home
+from vln.houses.building.scene import from_json, to_json
+from vln.houses.building.styles import SEEN_STYLES, STYLES, UNSEEN_STYLES
 
 SIZES = (12, 25, 45, 80, 150)
 SLACK = 0.0015  # coordinates are whole millimetres
@@ -103,7 +103,8 @@ def test_every_colour_that_a_training_home_may_show_is_shown(homes, large):
 
 def test_the_same_arguments_give_the_same_bytes_in_another_process():
     code = (
-        "import sys; from vln.houses.home import make_home; from vln.houses.scene import to_json; "
+        "import sys; from vln.houses.building.home import make_home; "
+        "from vln.houses.building.scene import to_json; "
         "sys.stdout.buffer.write(to_json(make_home('a', seed=7, style='retro', new_pairs=True, "
         "viewpoints=40)))"
     )

@@ -3,12 +3,8 @@ import math
 import numpy as np
 import pytest
 
-from vln.houses.catalogue import CATEGORIES, COLOURS, FLOORS, MATERIALS, WALLS
-from vln.houses.furniture import parts
-from vln.houses.joinery import DOORS, lamp_places, leaf_place, trim_of
-from vln.houses.mesh import home_mesh
-from vln.houses.raster import visible
-from vln.houses.scene import (
+from vln.houses.building.catalogue import CATEGORIES, COLOURS, FLOORS, MATERIALS, WALLS
+from vln.houses.building.scene import (
     CEILING,
     STOREY,
     WALL,
@@ -20,7 +16,11 @@ from vln.houses.scene import (
     Room,
     Stairs,
 )
-from vln.houses.solids import SOLIDS, place, volume
+from vln.houses.pictures.raster import visible
+from vln.houses.shapes.furniture import parts
+from vln.houses.shapes.joinery import DOORS, lamp_places, leaf_place, trim_of
+from vln.houses.shapes.mesh import home_mesh
+from vln.houses.shapes.solids import SOLIDS, place, volume
 from vln.panorama.faces import UPRIGHT
 
 TOLERANCE = 0.002

@@ -8,20 +8,20 @@ import numpy as np
 import pytest
 
 from vln.geometry import heading_of
-from vln.houses import caption_words, telling
-from vln.houses.caption import captions, coco
-from vln.houses.catalogue import CATEGORIES, COLOURS, ROOM_KINDS
-from vln.houses.detours import detours, walking
-from vln.houses.home import make_home
-from vln.houses.itinerary import NOTICED, Itinerary
-from vln.houses.naming import NAMED_PIXELS
-from vln.houses.narrate import guide_records
-from vln.houses.navigate import walk_of
-from vln.houses.phrases import NOUNS
-from vln.houses.remarks import Remarks
-from vln.houses.sight import sights_of
-from vln.houses.styles import SEEN_STYLES
-from vln.houses.traces import pose_trace, trace_bytes
+from vln.houses.building.catalogue import CATEGORIES, COLOURS, ROOM_KINDS
+from vln.houses.building.home import make_home
+from vln.houses.building.styles import SEEN_STYLES
+from vln.houses.graph.navigate import walk_of
+from vln.houses.graph.sight import sights_of
+from vln.houses.words import caption_words, telling
+from vln.houses.words.caption import captions, coco
+from vln.houses.words.detours import detours, walking
+from vln.houses.words.itinerary import NOTICED, Itinerary
+from vln.houses.words.naming import NAMED_PIXELS
+from vln.houses.words.narrate import guide_records
+from vln.houses.words.phrases import NOUNS
+from vln.houses.words.remarks import Remarks
+from vln.houses.words.traces import pose_trace, trace_bytes
 from vln.runs import generator
 
 RXR = {

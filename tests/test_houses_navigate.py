@@ -7,12 +7,12 @@ import pytest
 from scipy.sparse.csgraph import connected_components
 
 from vln.errors import BadConfig
-from vln.houses.catalogue import CATEGORIES
-from vln.houses.floor import BODY, CELL, footprint
-from vln.houses.home import make_home
-from vln.houses.navigate import records, walk_of
-from vln.houses.scene import STOREY, Daylight, Finish, Home, Item, Opening, Room
-from vln.houses.styles import SEEN_STYLES
+from vln.houses.building.catalogue import CATEGORIES
+from vln.houses.building.home import make_home
+from vln.houses.building.scene import STOREY, Daylight, Finish, Home, Item, Opening, Room
+from vln.houses.building.styles import SEEN_STYLES
+from vln.houses.graph.floor import BODY, CELL, footprint
+from vln.houses.graph.navigate import records, walk_of
 
 PLAIN = Finish("planks", (150, 120, 90)), Finish("paint", (220, 220, 210))
 

@@ -8,12 +8,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from vln.houses.catalogue import CATEGORIES
-from vln.houses.home import make_home
-from vln.houses.navigate import walk_of
-from vln.houses.plan import plan_of
-from vln.houses.scene import WALL, from_json, to_json
-from vln.houses.styles import STYLES
+from vln.houses.building.catalogue import CATEGORIES
+from vln.houses.building.home import make_home
+from vln.houses.building.plan import plan_of
+from vln.houses.building.scene import WALL, from_json, to_json
+from vln.houses.building.styles import STYLES
+from vln.houses.graph.navigate import walk_of
 from vln.runs import generator
 
 SIZES = (12, 25, 45, 80, 150)

@@ -1,11 +1,13 @@
 """What the rasteriser shows, beside rays cast one by one and beside `vln.panorama`'s own views."""
 
+import shutil
+
 import numpy as np
 import pytest
 
 from vln.errors import BadConfig
-from vln.houses import compiled
-from vln.houses.raster import NOTHING, visible
+from vln.houses.pictures import compiled
+from vln.houses.pictures.raster import NOTHING, visible
 from vln.panorama.faces import NUM_FACES, UPRIGHT, Panorama
 from vln.panorama.pinhole import FACE_AXES, Camera
 from vln.panorama.views import ViewRenderer
@@ -156,13 +158,12 @@ def test_arrays_of_other_shapes_are_refused():
 
 
 def test_compiled_code_is_kept_apart_for_every_state_of_the_sources(monkeypatch, tmp_path):
-    here = compiled._kept_in()
-    for file in here.parents[1].glob("*.py"):
-        (tmp_path / file.name).write_bytes(file.read_bytes())
-    monkeypatch.setattr(compiled, "__file__", str(tmp_path / "compiled.py"))
+    here, copied = compiled._kept_in(), tmp_path / "houses"
+    shutil.copytree(here.parents[1], copied, ignore=shutil.ignore_patterns("__pycache__"))
+    monkeypatch.setattr(compiled, "__file__", str(copied / "pictures" / "compiled.py"))
 
     same = compiled._kept_in.__wrapped__().name
-    with (tmp_path / "raster.py").open("a") as changed:
+    with (copied / "pictures" / "raster.py").open("a") as changed:
         changed.write("# another line\n")
 
     assert same == here.name != compiled._kept_in.__wrapped__().name

@@ -8,17 +8,17 @@ import numpy as np
 import pytest
 
 from vln.errors import BadConfig, UnknownName
-from vln.houses.catalogue import CATEGORIES, COLOURS, FLOORS, MATERIALS, WALLS
-from vln.houses.light import Baker
-from vln.houses.mesh import home_mesh
-from vln.houses.normals import bent_normals, flat_normals, split_long
-from vln.houses.outdoors import outdoors
-from vln.houses.portals import in_sight
-from vln.houses.raster import visible
-from vln.houses.render import HomeRenderer, strip_bytes
-from vln.houses.scene import Daylight, Finish, Home, Item, Opening, Room
-from vln.houses.solids import SOLIDS
-from vln.houses.texture import linear, pattern, srgb_table
+from vln.houses.building.catalogue import CATEGORIES, COLOURS, FLOORS, MATERIALS, WALLS
+from vln.houses.building.scene import Daylight, Finish, Home, Item, Opening, Room
+from vln.houses.pictures.light import Baker
+from vln.houses.pictures.normals import bent_normals, flat_normals, split_long
+from vln.houses.pictures.outdoors import outdoors
+from vln.houses.pictures.portals import in_sight
+from vln.houses.pictures.raster import visible
+from vln.houses.pictures.render import HomeRenderer, strip_bytes
+from vln.houses.pictures.texture import linear, pattern, srgb_table
+from vln.houses.shapes.mesh import home_mesh
+from vln.houses.shapes.solids import SOLIDS
 from vln.panorama.faces import UPRIGHT, Panorama
 from vln.panorama.pinhole import Camera
 from vln.panorama.views import ViewRenderer

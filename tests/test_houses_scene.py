@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from vln.errors import CorruptData, MissingData
-from vln.houses.home import make_home
-from vln.houses.scene import from_json, load_home, scene_file, to_json
+from vln.houses.building.home import make_home
+from vln.houses.building.scene import from_json, load_home, scene_file, to_json
 
 FILE = Path("world/scenes/h0.json")
 

@@ -7,9 +7,9 @@ from test_houses_navigate import two_rooms
 
 from vln.data.objects import load_objects
 from vln.geometry import NUM_VIEWS, wrap
-from vln.houses.navigate import records, walk_of
-from vln.houses.scene import Item
-from vln.houses.sight import MIN_PIXELS, VIEW_224, box_records, sights_of
+from vln.houses.building.scene import Item
+from vln.houses.graph.navigate import records, walk_of
+from vln.houses.graph.sight import MIN_PIXELS, VIEW_224, box_records, sights_of
 
 CUPBOARD = Item("cabinet", "red", "wood", 0, (2.0, 3.7, 0.0), np.pi, (1.0, 0.45, 1.4))
 HIDDEN = Item("cabinet", "blue", "wood", 1, (7.9, 3.7, 0.0), np.pi, (0.4, 0.4, 1.4))

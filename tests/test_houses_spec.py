@@ -6,9 +6,9 @@ import pytest
 
 from vln.errors import BadConfig
 from vln.houses import __main__ as command
-from vln.houses import publish
-from vln.houses.spec import SPECS, HomeGroup, WorldSpec
-from vln.houses.write import make_world
+from vln.houses.world import publish
+from vln.houses.world.spec import SPECS, HomeGroup, WorldSpec
+from vln.houses.world.write import make_world
 
 SPEC = WorldSpec("small", seed=3, groups=(HomeGroup("train", 2, 6),), viewpoints=(14, 18))
 

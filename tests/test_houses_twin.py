@@ -11,25 +11,25 @@ import pytest
 from vln.data.connectivity import load_graph
 from vln.data.twins import load_twins
 from vln.errors import BadConfig, CorruptData, MissingData
-from vln.houses import changes
-from vln.houses.catalogue import CATEGORIES
-from vln.houses.clauses import parse
-from vln.houses.detours import walking
-from vln.houses.disk import alone
-from vln.houses.floor import footprint
-from vln.houses.home import make_home
-from vln.houses.instruct import r2r_records
-from vln.houses.navigate import records, walk_of
-from vln.houses.pairs import ELSEWHERE, KINDS, make_twins
-from vln.houses.reading import follow
-from vln.houses.recorded import recorded_walk
-from vln.houses.render import HomeRenderer
-from vln.houses.scene import load_home, scene_file, to_json
-from vln.houses.sight import sights_of
-from vln.houses.spec import MARK
-from vln.houses.styles import SEEN_STYLES
-from vln.houses.surroundings import surroundings
-from vln.houses.twin import _eye, _Glances, run, write_twins
+from vln.houses.building.catalogue import CATEGORIES
+from vln.houses.building.home import make_home
+from vln.houses.building.scene import load_home, scene_file, to_json
+from vln.houses.building.styles import SEEN_STYLES
+from vln.houses.graph.floor import footprint
+from vln.houses.graph.navigate import records, walk_of
+from vln.houses.graph.recorded import recorded_walk
+from vln.houses.graph.sight import sights_of
+from vln.houses.graph.surroundings import surroundings
+from vln.houses.pictures.render import HomeRenderer
+from vln.houses.words.clauses import parse
+from vln.houses.words.detours import walking
+from vln.houses.words.instruct import r2r_records
+from vln.houses.words.reading import follow
+from vln.houses.world import changes
+from vln.houses.world.disk import alone
+from vln.houses.world.pairs import ELSEWHERE, KINDS, make_twins
+from vln.houses.world.spec import MARK
+from vln.houses.world.twin import _eye, _Glances, run, write_twins
 from vln.panorama.skybox import STRIP
 from vln.runs import generator
 

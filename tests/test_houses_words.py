@@ -9,18 +9,18 @@ import pytest
 
 from vln import geometry
 from vln.errors import BadConfig
-from vln.houses import phrases
-from vln.houses.catalogue import CATEGORIES, COLOURS, ROOM_KINDS
-from vln.houses.clauses import Clause, parse
-from vln.houses.home import make_home
-from vln.houses.instruct import Guide, r2r_records
-from vln.houses.landmarks import MIN_PIXELS, Landmarks
-from vln.houses.navigate import walk_of
-from vln.houses.reading import REACHED, Reader, choose, follow, referent
-from vln.houses.routes import MIN_METRES, Tree, choices, sample_routes, walked_metres
-from vln.houses.sight import sights_of
-from vln.houses.styles import SEEN_STYLES
-from vln.houses.surroundings import Place, surroundings
+from vln.houses.building.catalogue import CATEGORIES, COLOURS, ROOM_KINDS
+from vln.houses.building.home import make_home
+from vln.houses.building.styles import SEEN_STYLES
+from vln.houses.graph.navigate import walk_of
+from vln.houses.graph.sight import sights_of
+from vln.houses.graph.surroundings import Place, surroundings
+from vln.houses.words import phrases
+from vln.houses.words.clauses import Clause, parse
+from vln.houses.words.instruct import Guide, r2r_records
+from vln.houses.words.landmarks import MIN_PIXELS, Landmarks
+from vln.houses.words.reading import REACHED, Reader, choose, follow, referent
+from vln.houses.words.routes import MIN_METRES, Tree, choices, sample_routes, walked_metres
 from vln.runs import generator
 from vln.text import tokenize
 

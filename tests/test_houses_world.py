@@ -19,11 +19,11 @@ from vln.data.connectivity import load_graph
 from vln.data.episodes import load_episodes
 from vln.data.objects import load_objects
 from vln.errors import BadConfig, CannotWrite, CorruptData
-from vln.houses import disk, publish, write
-from vln.houses.derive import derive
-from vln.houses.scene import load_home, scene_file, to_json
-from vln.houses.spec import MARK, SPECS, HomeGroup, WorldSpec, is_whole
-from vln.houses.write import make_world
+from vln.houses.building.scene import load_home, scene_file, to_json
+from vln.houses.world import disk, publish, write
+from vln.houses.world.derive import derive
+from vln.houses.world.spec import MARK, SPECS, HomeGroup, WorldSpec, is_whole
+from vln.houses.world.write import make_world
 from vln.panorama.pinhole import Camera
 from vln.panorama.sources import find_panoramas
 from vln.panorama.views import ViewRenderer

@@ -20,8 +20,8 @@ from vln.data.splits import EpisodeSet
 from vln.encoders.base import World
 from vln.errors import BadConfig, CorruptData, MissingData
 from vln.graph import compile_graph
-from vln.houses.spec import HomeGroup, WorldSpec
-from vln.houses.write import make_world
+from vln.houses.world.spec import HomeGroup, WorldSpec
+from vln.houses.world.write import make_world
 from vln.types import Episode, Pose
 
 SPEC = WorldSpec(

@@ -10,11 +10,11 @@ import pytest
 
 from vln.errors import BadConfig, UnknownName
 from vln.houses import __main__ as command
-from vln.houses.catalogue import COLOURS
-from vln.houses.home import make_home
-from vln.houses.navigate import records, walk_of
-from vln.houses.scene import scene_file, to_json
-from vln.houses.spec import SPECS
+from vln.houses.building.catalogue import COLOURS
+from vln.houses.building.home import make_home
+from vln.houses.building.scene import scene_file, to_json
+from vln.houses.graph.navigate import records, walk_of
+from vln.houses.world.spec import SPECS
 from vln.panorama.faces import Panorama
 from vln.panorama.skybox import STRIP
 from vln.viz import plans
@@ -261,7 +261,7 @@ def test_twins_are_made_of_the_world_that_is_named(tmp_path, monkeypatch, capsys
         return "done"
 
     monkeypatch.setenv("VLN_CACHE", str(tmp_path))
-    monkeypatch.setattr("vln.houses.twin.run", run)
+    monkeypatch.setattr("vln.houses.world.twin.run", run)
     monkeypatch.setattr(
         "vln.worlds.locate", lambda env, data, pictures: type("L", (), {"data": tmp_path})
     )

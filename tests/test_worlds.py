@@ -13,7 +13,7 @@ from benchmarks import compare, evaluate, score, submit, validate
 from envs.episodes import located
 from vln import worlds
 from vln.errors import MissingData, UnknownName
-from vln.houses.spec import SPECS, about
+from vln.houses.world.spec import SPECS, about
 from vln.runs import Run
 from vln.testing import make_tiny_world
 from vln.worlds import Located
@@ -49,7 +49,7 @@ def maker(cache, monkeypatch):
         mark(folder, spec.name, pictures=pictures)
         return folder
 
-    monkeypatch.setattr("vln.houses.write.make_world", make)
+    monkeypatch.setattr("vln.houses.world.write.make_world", make)
     return asked
 
 

@@ -37,7 +37,7 @@ class Located:
 
 def names() -> tuple[str, ...]:
     """Gives the worlds that can be made."""
-    from vln.houses.spec import SPECS  # only when asked: a data set needs no houses
+    from vln.houses.world.spec import SPECS  # only when asked: a data set needs no houses
 
     return tuple(SPECS)
 
@@ -81,7 +81,7 @@ def find(env: str, data: Path | None = None) -> Located:
 
 def _check_made(env: str, folder: Path, *, given: bool) -> None:
     """Refuses a folder that does not hold this world, or twins of it."""
-    from vln.houses.spec import SPECS, about, is_whole, read_mark
+    from vln.houses.world.spec import SPECS, about, is_whole, read_mark
 
     make = f"`python -m vln.houses make --world {env}`"
     if not is_whole(folder):
@@ -133,8 +133,8 @@ def locate(
     check(env)
     if env in DATASETS or data is not None:
         return find(env, data)
-    from vln.houses.spec import SPECS, is_whole, read_mark
-    from vln.houses.write import make_world
+    from vln.houses.world.spec import SPECS, is_whole, read_mark
+    from vln.houses.world.write import make_world
 
     folder = folder_of(env)
     if is_whole(folder):
@@ -154,12 +154,12 @@ def draw(data: Path, scans: Iterable[str]) -> None:
         MissingData, CorruptData: A scene is not there or cannot be.
         OSError: The folder cannot be written to.
     """
-    from vln.houses.spec import is_whole, read_mark
+    from vln.houses.world.spec import is_whole, read_mark
 
     mark = read_mark(data) if is_whole(data) else {}
     if mark.get("pictures") or not isinstance(mark.get("spec"), dict):
         return
-    from vln.houses.write import draw_home
+    from vln.houses.world.write import draw_home
 
     for scan in dict.fromkeys(scans):
         draw_home(data, scan, face=mark["spec"]["face"], quality=mark["spec"]["quality"])

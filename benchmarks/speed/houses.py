@@ -15,16 +15,16 @@ import numpy as np
 import numpy.typing as npt
 
 from benchmarks.speed.rows import Row, Timing, measure, rate_row, seconds_row, value_row
-from vln.houses.derive import derive
-from vln.houses.home import make_home
-from vln.houses.mesh import home_mesh
-from vln.houses.navigate import Walk, walk_of
-from vln.houses.portals import in_sight
-from vln.houses.raster import visible
-from vln.houses.render import HomeRenderer, strip_bytes
-from vln.houses.scene import Home
-from vln.houses.sight import FACE
-from vln.houses.spec import SPECS, HomePlan, WorldSpec
+from vln.houses.building.home import make_home
+from vln.houses.building.scene import Home
+from vln.houses.graph.navigate import Walk, walk_of
+from vln.houses.graph.sight import FACE
+from vln.houses.pictures.portals import in_sight
+from vln.houses.pictures.raster import visible
+from vln.houses.pictures.render import HomeRenderer, strip_bytes
+from vln.houses.shapes.mesh import home_mesh
+from vln.houses.world.derive import derive
+from vln.houses.world.spec import SPECS, HomePlan, WorldSpec
 from vln.panorama.faces import NUM_FACES, UPRIGHT
 
 GOAL_RATE: Final = 40.0

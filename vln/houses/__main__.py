@@ -13,7 +13,7 @@ import tyro
 
 from vln import worlds
 from vln.errors import BadConfig, UnknownName
-from vln.houses.spec import MARK, SPECS, WorldSpec, is_whole
+from vln.houses.world.spec import MARK, SPECS, WorldSpec, is_whole
 from vln.runs import entry_point, say
 
 
@@ -97,7 +97,7 @@ def _spec(world: str) -> WorldSpec:
 
 
 def _make(command: Make) -> str:
-    from vln.houses.write import make_world
+    from vln.houses.world.write import make_world
 
     spec = _spec(command.world + ("-tiny" if command.quality == "tiny" else ""))
     folder = command.out or worlds.folder_of(spec.name)
@@ -108,8 +108,8 @@ def _make(command: Make) -> str:
 
 
 def _twin(command: Twin) -> str:
-    from vln.houses.pairs import KINDS
-    from vln.houses.twin import run
+    from vln.houses.world.pairs import KINDS
+    from vln.houses.world.twin import run
 
     _spec(command.world)
     return run(

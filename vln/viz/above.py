@@ -12,9 +12,9 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from vln.houses.catalogue import CATEGORIES
-from vln.houses.mesh import Mesh
-from vln.houses.scene import Item
+from vln.houses.building.catalogue import CATEGORIES
+from vln.houses.building.scene import Item
+from vln.houses.shapes.mesh import Mesh
 from vln.viz.canvas import INK, PAPER, Canvas, Colour, text_width
 
 Floats = npt.NDArray[np.float64]

@@ -18,13 +18,13 @@ import numpy.typing as npt
 from vln import geometry
 from vln.data.connectivity import load_graph
 from vln.errors import UnknownName
-from vln.houses.catalogue import CATEGORIES
-from vln.houses.home import make_home
-from vln.houses.navigate import Walk, walk_of
-from vln.houses.recorded import recorded_walk
-from vln.houses.render import HomeRenderer
-from vln.houses.scene import Box, Home, load_home, scene_file
-from vln.houses.spec import WorldSpec
+from vln.houses.building.catalogue import CATEGORIES
+from vln.houses.building.home import make_home
+from vln.houses.building.scene import Box, Home, load_home, scene_file
+from vln.houses.graph.navigate import Walk, walk_of
+from vln.houses.graph.recorded import recorded_walk
+from vln.houses.pictures.render import HomeRenderer
+from vln.houses.world.spec import WorldSpec
 from vln.panorama.faces import Panorama, PanoramaSource
 from vln.panorama.pinhole import Camera
 from vln.panorama.skybox import SkyboxSource

@@ -14,11 +14,21 @@ import numpy as np
 import numpy.typing as npt
 
 from vln.errors import BadConfig
-from vln.houses.floor import footprint
-from vln.houses.joinery import leaf_place
-from vln.houses.mesh import home_mesh
-from vln.houses.navigate import Walk
-from vln.houses.scene import CAMERA_HEIGHT, STOREY, WALL, Box, Finish, Home, Item, Opening, Stairs
+from vln.houses.building.scene import (
+    CAMERA_HEIGHT,
+    STOREY,
+    WALL,
+    Box,
+    Finish,
+    Home,
+    Item,
+    Opening,
+    Stairs,
+)
+from vln.houses.graph.floor import footprint
+from vln.houses.graph.navigate import Walk
+from vln.houses.shapes.joinery import leaf_place
+from vln.houses.shapes.mesh import home_mesh
 from vln.viz.above import Solids, by_item, draw_item, draw_names
 from vln.viz.canvas import INK, PAPER, Canvas, Colour, Image, text_width
 from vln.viz.maps import GOAL, GOAL_RIM, WALKED_FIRST, draw_scale, draw_walk

@@ -1,0 +1,1 @@
+"""What is seen of a home: rasteriser, textures, baked light, skyboxes."""

@@ -1,0 +1,1 @@
+"""What is said of a home: instructions and their reading, guides, captions."""

@@ -1,0 +1,1 @@
+"""Whole worlds of homes on disk, and twins of homes that differ in one thing."""
