@@ -3,6 +3,7 @@
 import itertools
 import re
 from collections import Counter
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -27,7 +28,7 @@ from vln.text import tokenize
 TEXTS = {
     "toward": (*phrases.TOWARDS, *phrases.ACROSS, *phrases.PAST, *sum(phrases.ROUND.values(), ())),
     "reach": phrases.REACH,
-    "through": (*phrases.BEYOND, *phrases.BESIDE),
+    "through": (*phrases.BEYOND, *phrases.INTO, *phrases.BESIDE),
     "door": phrases.DOOR,
     "turn": (*sum(phrases.TURN.values(), ()), *sum(phrases.TURN_AT.values(), ())),
     "climb": sum(phrases.CLIMB.values(), ()),
@@ -62,6 +63,7 @@ def place(*objects, ways=(0.0, 90.0, 180.0), door=None, climb=None, area=None) -
         item=np.arange(len(objects)),
         bearing=np.radians(np.array(bearing, float)),
         distance=np.array(distance, float),
+        same_room=np.ones(len(objects), dtype=bool),
         pixels=np.full(len(objects), 500.0),
         area=np.where(aside < 0.6, 0.05, 0.0) if area is None else np.array(area),
     )
@@ -289,3 +291,24 @@ def test_a_home_without_objects_gives_no_paths(made):
         **{name: getattr(sights, name)[:0] for name in ("row", "view", "box", "box_pixels")},
     )
     assert r2r_records(generator(0, "paths"), home, walk, blind, count=1, first_id=0) == []
+
+
+def test_what_is_said_to_be_in_a_room_is_in_it(made):
+    """`enter the kitchen with the red table`: the table stands in the room that one comes to."""
+    home, walk, _, _, records = made
+    index = {name: i for i, name in enumerate(walk.ids)}
+    checked = 0
+    for record in records:
+        rooms = {home.rooms[int(walk.room[index[v]])].kind for v in record["path"]}
+        for text in record["instructions"]:
+            for match in re.finditer(r"(?:enter|go into) the ([a-z ]+?) with (?:the|an?) ", text):
+                assert match[1] in rooms
+                checked += 1
+    assert checked > 0
+
+
+def test_a_thing_behind_a_wall_is_no_place_to_stop():
+    here = place(("red", "sofa", 0.0, 1.0))
+    behind = replace(here, same_room=np.zeros(1, dtype=bool))
+    assert Landmarks(here).marks_stop.all()
+    assert not Landmarks(behind).marks_stop.any()
