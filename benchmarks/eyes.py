@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final, Literal
 
@@ -24,6 +24,7 @@ from benchmarks.players import Choice, Player, open_player
 from benchmarks.protocols import Scored
 from benchmarks.score import load_split
 from vln import worlds
+from vln.data.episodes import load_episodes
 from vln.data.objects import load_objects
 from vln.errors import BadConfig
 from vln.metrics.intervals import Interval, resample
@@ -99,7 +100,9 @@ def _run(config: Config) -> int:
         raise BadConfig(f"--seeds {config.seeds}: ask for one run or more of every agent.")
     worlds.locate(config.env, config.data, pictures=False)  # a run that looks asks for them
     splits = _splits(config)
-    rows = [measure(players, splits, config) for players in _choices(config)]
+    # Scripted agents have learnt in no home, so none is more familiar than another.
+    rows = [measure(choices, splits[1:], config) for choices in _scripts(config)]
+    rows += [measure(players, splits, config) for players in _runs(config)]
     guess = _guess(config)
     document = as_document(rows, guess, splits=splits, env=config.env, draws=config.draws)
     about = as_object(rows, guess, env=config.env)
@@ -117,21 +120,33 @@ def _splits(config: Config) -> list[str]:
     return [SEEN, UNSEEN, *parts]
 
 
-def _choices(config: Config) -> list[list[Choice]]:
-    """Gives, per row, one choice per seed, with the split still to be set."""
-    common: dict[str, Any] = {"split": UNSEEN, "env": config.env, "data": config.data}
-    found = [
+def _scripts(config: Config) -> list[list[Choice]]:
+    """Gives, per scripted agent, one choice per seed, with the split still to be set."""
+    return [
         [
-            Choice(agent=name, seed=seed, **common)
+            Choice(agent=name, seed=seed, split=UNSEEN, env=config.env, data=config.data)
             for seed in range(config.seeds if name in CHANCY else 1)
         ]
         for name in SCRIPTS
     ]
-    trained: dict[str, list[Choice]] = {}
+
+
+def _runs(config: Config) -> list[list[Player]]:
+    """Gives the trained runs, those of one kind together; each is opened once for all splits."""
+    trained: dict[str, list[Player]] = {}
     for run in config.run:
-        choice = Choice(run=run, checkpoint=config.checkpoint, device=config.device, **common)
-        trained.setdefault(name_of(open_player(choice)), []).append(choice)
-    return [*found, *trained.values()]
+        player = open_player(
+            Choice(
+                run=run,
+                checkpoint=config.checkpoint,
+                device=config.device,
+                split=UNSEEN,
+                env=config.env,
+                data=config.data,
+            )
+        )
+        trained.setdefault(name_of(player), []).append(player)
+    return list(trained.values())
 
 
 def name_of(player: Player) -> str:
@@ -143,20 +158,24 @@ def name_of(player: Player) -> str:
     return ", ".join(part for part in parts if part)
 
 
-def measure(choices: Sequence[Choice], splits: Sequence[str], config: Config) -> Row:
+def measure(choices: Sequence[Choice | Player], splits: Sequence[str], config: Config) -> Row:
     """Gives the success rates of one kind of agent on every split."""
     success: dict[str, Interval] = {}
     name = ""
     for split in splits:
-        players = [open_player(_on(choice, split)) for choice in choices]
+        players = [_on(choice, split, config) for choice in choices]
         name = name_of(players[0])
         scored = [evaluate(player) for player in players]
         success[split] = _success(scored, name=name, draws=config.draws)
     return Row(name, len(choices), success)
 
 
-def _on(choice: Choice, split: str) -> Choice:
-    return Choice(**{**vars(choice), "split": split})
+def _on(choice: Choice | Player, split: str, config: Config) -> Player:
+    if isinstance(choice, Choice):
+        return open_player(replace(choice, split=split))
+    found = worlds.find(config.env, config.data)
+    episodes = load_episodes(found.dataset, split, data=found.data, graph=choice.graph)
+    return replace(choice, episodes=episodes)
 
 
 def _success(scored: list[Scored], *, name: str, draws: int) -> Interval:
@@ -234,8 +253,8 @@ def as_document(
             row.name,
             str(row.runs),
             verdict(row),
-            *(_cell(row.success[split]) for split in splits),
-            f"{_gap(row):+.1f}",
+            *(_cell(row.success.get(split)) for split in splits),
+            "" if SEEN not in row.success else f"{_gap(row):+.1f}",
         )
         for row in rows
     ]
@@ -259,11 +278,15 @@ instruction, trained on {guess.trained_on:,} forks of training homes. On {guess.
 """
 
 
-def _gap(row: Row) -> float:
+def _gap(row: Row) -> float | None:
+    if SEEN not in row.success:
+        return None
     return float(row.success[SEEN].estimate[0] - row.success[UNSEEN].estimate[0])
 
 
-def _cell(value: Interval) -> str:
+def _cell(value: Interval | None) -> str:
+    if value is None:
+        return ""
     return f"{value.estimate[0]:.1f} [{value.low[0]:.1f}, {value.high[0]:.1f}]"
 
 
