@@ -2,28 +2,15 @@
 
 import math
 from collections import Counter
-from functools import cache
 from itertools import combinations
 
 import numpy as np
 import pytest
 from scipy import ndimage
+from test_houses_plan import SIZES, SLACK, footprint, home_of, inside, overlap, passages
 
 from vln.houses.building.catalogue import CATEGORIES
-from vln.houses.building.home import make_home
 from vln.houses.building.scene import CEILING
-from vln.houses.building.styles import STYLES
-
-SIZES = (12, 25, 45, 80, 150)
-SLACK = 0.0015  # coordinates are whole millimetres
-
-
-@cache
-def home_of(seed, *, viewpoints=80, style=None, new_pairs=False):
-    style = style or tuple(STYLES)[seed % len(STYLES)]
-    return make_home(
-        f"home{seed}", seed=seed, style=style, new_pairs=new_pairs, viewpoints=viewpoints
-    )
 
 
 @pytest.fixture(scope="module")
@@ -36,30 +23,6 @@ def homes():
 def large():
     """Homes as the benchmark has them."""
     return [home_of(seed) for seed in range(100, 110)]
-
-
-def footprint(item):
-    turned = round(item.heading / (math.pi / 2)) % 2
-    a, d = item.size[turned] / 2, item.size[1 - turned] / 2
-    x, y, _ = item.position
-    return (x - a, y - d, x + a, y + d)
-
-
-def overlap(a, b, slack=SLACK):
-    return min(a[2], b[2]) - max(a[0], b[0]) > slack and min(a[3], b[3]) - max(a[1], b[1]) > slack
-
-
-def inside(box, outer):
-    return (
-        box[0] >= outer[0] - SLACK
-        and box[1] >= outer[1] - SLACK
-        and box[2] <= outer[2] + SLACK
-        and box[3] <= outer[3] + SLACK
-    )
-
-
-def passages(home):
-    return [opening for opening in home.openings if opening.kind != "window"]
 
 
 def standing(home):

@@ -3,11 +3,11 @@
 import subprocess
 import sys
 from collections import Counter
-from functools import cache
 from pathlib import Path
 
 import numpy as np
 import pytest
+from test_houses_plan import SIZES, home_of
 
 from vln.errors import BadConfig, UnknownName
 from vln.houses.building.catalogue import (
@@ -22,17 +22,6 @@ from vln.houses.building.catalogue import (
 from vln.houses.building.home import make_home
 from vln.houses.building.scene import from_json, to_json
 from vln.houses.building.styles import SEEN_STYLES, STYLES, UNSEEN_STYLES
-
-SIZES = (12, 25, 45, 80, 150)
-SLACK = 0.0015  # coordinates are whole millimetres
-
-
-@cache
-def home_of(seed, *, viewpoints=80, style=None, new_pairs=False):
-    style = style or tuple(STYLES)[seed % len(STYLES)]
-    return make_home(
-        f"home{seed}", seed=seed, style=style, new_pairs=new_pairs, viewpoints=viewpoints
-    )
 
 
 @pytest.fixture(scope="module")
