@@ -70,7 +70,9 @@ class TrainConfig:
     env: str = "r2r"
     """Data set or world to train on: r2r, r4r, houses."""
     encoder: str = "none"
-    """What the agent sees with, by its registered name: `none` is blind."""
+    """What the agent sees with: none (blind), objects, image_stats, clip_rn50, clip_vit_b32,
+    imagenet_resnet152, random_rn50, clip:FILE, open_clip:NAME/PRETRAINED, timm:NAME ...; words
+    after a plus change how (clip_rn50+bf16+squash)."""
     hide: Literal["nothing", "instruction"] = "nothing"
     """What the agent never gets, neither in training nor later: a control. `instruction` gives it
     empty ones."""

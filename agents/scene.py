@@ -16,8 +16,9 @@ from vln import checkpoint, worlds
 from vln.data import r2r
 from vln.data.connectivity import load_graph
 from vln.data.episodes import DATASETS, EpisodeSet, load_episodes
-from vln.encoders import ENCODERS, World, keep_fit, learns
+from vln.encoders import World, check, keep_fit, learns
 from vln.errors import BadConfig, CheckpointMismatch
+from vln.features.opened import open_features
 from vln.features.source import FeatureTable
 from vln.graph import NavGraph
 from vln.runs import Run, generator
@@ -73,13 +74,15 @@ class Scene:
             CheckpointMismatch: The run does not bring along what its encoder has learnt, and this
                 is not the world that it learnt from.
         """
-        encoder = ENCODERS[config.encoder]
+        check(config.encoder)
         found = worlds.find(env or config.env, data)
         graph = load_graph(found.data)
         fit = None
         if run is not None and learns(config.encoder):
             fit = _fit_of(run, config, env=env or config.env, data=found.data)
-        return cls(found.dataset, found.data, graph, encoder(World(found.data, graph, fit=fit)))
+        world = World(found.data, graph, fit=fit)
+        features = open_features(config.encoder, world, device=config.device)
+        return cls(found.dataset, found.data, graph, features)
 
     def keep_fit(self, config: TrainConfig, run: Path) -> None:
         """Writes into a run's folder what its encoder has learnt, for `open` in other worlds."""

@@ -19,7 +19,7 @@ from agents.scene import FIT, Scene, check_device, load_policy
 from agents.trainer import Trainer, run_folder
 from vln import worlds
 from vln.data.episodes import DATASETS
-from vln.encoders import ENCODERS, looks
+from vln.encoders import check, looks
 from vln.errors import BadConfig, UnknownName
 from vln.runs import Run, entry_point, say
 from vln.viz.maps import draw_paths, write_png
@@ -159,7 +159,7 @@ def _take(given: list[str], flag: str) -> tuple[list[str], str | None]:
 
 def _check(config: TrainConfig) -> TrainConfig:
     """Gives the configuration back if every name in it is known and every setting possible."""
-    ENCODERS[config.encoder]
+    check(config.encoder)
     worlds.check(config.env)
     if config.agent not in AGENTS:
         raise UnknownName.of("agent", config.agent, AGENTS)

@@ -29,6 +29,7 @@ from envs.vector import PanoramaVectorEnv
 from envs.wrappers import VectorExpertActions
 from vln import checkpoint
 from vln.data.episodes import EpisodeSet
+from vln.encoders.handle import Handle
 from vln.errors import BadConfig, CheckpointMismatch
 from vln.runs import Run
 
@@ -292,4 +293,5 @@ def run_folder(config: TrainConfig) -> Path:
     """Gives the default folder of a run, under `runs/` in the working directory."""
     stamp = time.strftime("%Y%m%d-%H%M%S")
     hidden = "" if config.hide == "nothing" else f"-no-{config.hide}"
-    return Path("runs") / f"{config.env}-{config.encoder}{hidden}-seed{config.seed}-{stamp}"
+    encoder = Handle.parse(config.encoder).slug
+    return Path("runs") / f"{config.env}-{encoder}{hidden}-seed{config.seed}-{stamp}"

@@ -144,3 +144,35 @@ def simulator(crossing_folder):
         return made
 
     return make
+
+
+@pytest.fixture(scope="session")
+def clip_tensors():
+    """Makes random weights in the layout of OpenAI's, small or as large as a configuration says."""
+
+    def make(config=None, *, seed=0, **vision):
+        import torch
+        from open_clip.model import CLIP
+
+        rng = torch.Generator().manual_seed(seed)
+        text = {"context_length": 77, "vocab_size": 49408, "width": 64, "heads": 1, "layers": 2}
+        seen = {"image_size": 64, "width": 64, "patch_size": 16, "layers": 2} | vision
+        config = config or {"embed_dim": 32, "vision_cfg": seen}
+        with torch.device("meta"):
+            shapes = CLIP(**(config | {"text_cfg": text, "quick_gelu": True})).state_dict()
+        return {name: _drawn(name, like, rng) for name, like in shapes.items()}
+
+    return make
+
+
+def _drawn(name, like, rng):
+    """Draws one weight: activations keep their size, and no bias, mean or scale is neutral."""
+    import torch
+
+    if name.endswith("num_batches_tracked"):
+        return torch.tensor(0)
+    drawn = torch.randn(like.shape, generator=rng)
+    if like.ndim > 1:
+        return drawn * ((2 if like.ndim == 4 else 1) / math.prod(like.shape[1:])) ** 0.5
+    scales = name.endswith(("weight", "running_var", "logit_scale"))
+    return 1 + 0.1 * drawn.clamp(-3, 3) if scales else 0.1 * drawn

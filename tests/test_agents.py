@@ -14,8 +14,9 @@ from agents.scripted import SCRIPTED
 from envs.vector import PanoramaVectorEnv
 from envs.wrappers import VectorExpertActions
 from vln import geometry
-from vln.encoders import ENCODERS, World
+from vln.encoders import World
 from vln.errors import MissingData
+from vln.features.opened import open_features
 
 FREE_OF_CHANCE = ("stop", "straight", "shortest")
 
@@ -31,7 +32,7 @@ def make_env(world, split="train", *, rows, max_steps=12):
 @pytest.fixture(params=["none", "objects"])
 def scene(request, tiny_world, tmp_path):
     world = World(tiny_world.folder, tiny_world.graph, tmp_path)
-    return Scene("r2r", tiny_world.folder, tiny_world.graph, ENCODERS[request.param](world))
+    return Scene("r2r", tiny_world.folder, tiny_world.graph, open_features(request.param, world))
 
 
 @pytest.fixture

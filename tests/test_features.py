@@ -5,10 +5,11 @@ import numpy as np
 import pytest
 
 from vln.data.objects import load_objects
-from vln.encoders import ENCODERS, World, learns, looks
+from vln.encoders import ENCODERS, World, check, learns, looks
 from vln.encoders.object_fit import NORM, OBJECTS, make_fit
 from vln.errors import CorruptData, MissingData, MissingFeatures, UnknownName
 from vln.features import store
+from vln.features.opened import open_features
 from vln.features.source import FeatureTable
 from vln.testing import TinyWorld
 
@@ -182,7 +183,7 @@ def _rename_one_object(folder, scan, name):
 
 
 def test_object_features_are_root_areas_at_the_scale_of_clips(world):
-    table = ENCODERS["objects"](world)
+    table = open_features("objects", world)
     seen = load_objects(world.data, world.graph)
     names = make_fit(world, seen, OBJECTS).columns
     area = np.zeros((len(world.graph.viewpoints), 36, len(names)))
@@ -197,14 +198,14 @@ def test_object_features_are_root_areas_at_the_scale_of_clips(world):
 
 
 def test_objects_are_made_once_and_read_back(world):
-    first, second = ENCODERS["objects"](world), ENCODERS["objects"](world)
+    first, second = open_features("objects", world), open_features("objects", world)
     assert first.fingerprint == second.fingerprint
     np.testing.assert_array_equal(first.values, second.values)
     assert len(list((world.cache / "features").rglob("objects-*/values.npy"))) == 1
 
 
 def test_shuffled_objects_stay_in_their_scan_each_exactly_once(world):
-    table, objects = ENCODERS["objects_shuffled"](world), ENCODERS["objects"](world)
+    table, objects = open_features("objects_shuffled", world), open_features("objects", world)
     graph = world.graph
     np.testing.assert_array_equal(graph.scan_index[table.row], graph.scan_index)
     np.testing.assert_array_equal(np.sort(table.row), np.arange(len(graph.viewpoints)))
@@ -212,42 +213,43 @@ def test_shuffled_objects_stay_in_their_scan_each_exactly_once(world):
     assert table.fingerprint != objects.fingerprint
     panorama = np.array([5, 40])
     np.testing.assert_array_equal(table.gather(panorama), objects.gather(table.row[panorama]))
-    np.testing.assert_array_equal(ENCODERS["objects_shuffled"](world).row, table.row)
+    np.testing.assert_array_equal(open_features("objects_shuffled", world).row, table.row)
 
 
 def test_random_features_are_one_fixed_vector_per_viewpoint(world):
-    table = ENCODERS["random"](world)
+    table = open_features("random", world)
     found = table.gather(np.arange(len(world.graph.viewpoints)))
     assert (found == found[:, :1]).all()
     assert len(np.unique(found[:, 0], axis=0)) == len(world.graph.viewpoints)
     norms = (found[:, 0].astype(np.float64) ** 2).sum(axis=1)
     assert norms.mean() == pytest.approx(NORM**2, rel=0.05)
-    np.testing.assert_array_equal(ENCODERS["random"](world).values, table.values)
+    np.testing.assert_array_equal(open_features("random", world).values, table.values)
 
 
 def test_the_blind_encoder_sees_nothing(world):
-    assert ENCODERS["none"](world) is None
+    assert open_features("none", world) is None
 
 
 def test_clip_without_features_says_what_is_missing_and_what_to_do(world):
     with pytest.raises(MissingFeatures) as caught:
-        ENCODERS["clip_rn50"](world)
+        open_features("clip_rn50", world)
     message = str(caught.value)
     assert isinstance(caught.value, MissingData)
     for part in (
-        f"features: {store.folder_of(world.graph, cache=world.cache)}/clip_rn50-<fingerprint>",
-        f"({len(world.graph.viewpoints)}, 36, 1024)",
-        f"weights: {world.data / 'weights' / 'RN50.pt'} (not found)",
-        f"images: {world.data / 'skyboxes'} (not found)",
-        "vln.features.store.write",
-        "--encoder none or --encoder objects",
+        f"there are none in {store.folder_of(world.graph, cache=world.cache)}",
+        f"python -m vln.features import FILE --encoder clip_rn50 --data {world.data}",
+        f"{36 * len(world.graph.viewpoints):,} views",
+        f"images: of 0 of {len(world.graph.viewpoints)} viewpoints found below {world.data}",
+        "weights: put RN50.pt (sha256 afeb0e10f9e5a86d",
+        f"into {world.cache / 'weights'} (or {world.data / 'weights'})",
+        "--encoder none or objects",
     ):
         assert part in message
 
 
 def test_clip_features_in_the_store_are_used(values, tiny_graph, tmp_path):
     write(values, tiny_graph, tmp_path, encoder="clip_rn50")
-    table = ENCODERS["clip_rn50"](World(tmp_path, tiny_graph, tmp_path))
+    table = open_features("clip_rn50", World(tmp_path, tiny_graph, tmp_path))
     np.testing.assert_array_equal(table.values, values)
 
 
@@ -258,10 +260,10 @@ def test_it_is_known_of_every_encoder_whether_it_learns_and_looks():
         "objects_shuffled",
     ]
     assert not any(looks(name) for name in ("none", "objects", "object_words", "random"))
-    assert all(looks(name) for name in ("image_stats", "a stranger's"))
-    assert not looks("clip_rn50")  # its features must be there already
+    assert all(looks(name) for name in ("image_stats", "a stranger's", "clip_rn50"))
+    assert not looks("clip_rn50@01234567")  # somebody else's features must be there already
 
 
 def test_an_unknown_encoder_suggests_the_closest():
     with pytest.raises(UnknownName, match=r"encoder 'object'\. Did you mean 'objects'\?"):
-        ENCODERS["object"]
+        check("object")

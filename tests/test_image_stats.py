@@ -6,10 +6,11 @@ import cv2
 import numpy as np
 import pytest
 
-from vln.encoders import ENCODERS, World
+from vln.encoders import World
 from vln.encoders.image_stats import DIM, HEIGHT, WIDTH, statistics
 from vln.encoders.object_fit import NORM
 from vln.errors import CorruptData, MissingData
+from vln.features.opened import open_features
 from vln.panorama.pinhole import Camera
 from vln.panorama.sources import find_panoramas
 from vln.panorama.views import ViewRenderer
@@ -45,7 +46,7 @@ def test_every_view_has_the_statistics_of_what_it_shows(world):
     picture = source.panorama(graph.scan_of(panorama), graph.viewpoints[panorama])
     views = ViewRenderer(Camera(width=WIDTH, height=HEIGHT), smooth=True).sweep(picture)
 
-    table = ENCODERS["image_stats"](world)
+    table = open_features("image_stats", world)
 
     assert table.values.shape == (len(graph.viewpoints), 36, DIM)
     np.testing.assert_allclose(table.values[panorama], statistics(views), atol=5e-3)
@@ -53,17 +54,17 @@ def test_every_view_has_the_statistics_of_what_it_shows(world):
 
 
 def test_pictures_are_read_again_only_when_they_change(world, monkeypatch):
-    ENCODERS["image_stats"](world)
+    open_features("image_stats", world)
     monkeypatch.setattr("vln.encoders.image_stats._extracted", None)
-    again = ENCODERS["image_stats"](world)
+    again = open_features("image_stats", world)
     picture = next((world.data / "skyboxes").rglob("*.jpg"))
     os.utime(picture, ns=(1, 1))
     (world.data / "skyboxes" / "notes.txt").write_text("mine")
-    assert ENCODERS["image_stats"](world).dim == DIM
+    assert open_features("image_stats", world).dim == DIM
     picture.write_bytes(picture.read_bytes() + b"\0")
 
     with pytest.raises(TypeError):  # it would be extracted now
-        ENCODERS["image_stats"](world)
+        open_features("image_stats", world)
 
     assert again.dim == DIM
 
@@ -75,11 +76,11 @@ def test_a_picture_that_is_missing_is_named(world, tmp_path):
     gone.unlink()
 
     with pytest.raises((MissingData, CorruptData), match=gone.name.split("_")[0]):
-        ENCODERS["image_stats"](World(tmp_path, made.graph, tmp_path / "cache"))
+        open_features("image_stats", World(tmp_path, made.graph, tmp_path / "cache"))
 
     assert not (tmp_path / "cache").exists()
 
 
 def test_a_world_without_pictures_says_where_they_would_be(tiny_world, tmp_path):
     with pytest.raises(MissingData, match="no panoramas in"):
-        ENCODERS["image_stats"](World(tiny_world.folder, tiny_world.graph, tmp_path))
+        open_features("image_stats", World(tiny_world.folder, tiny_world.graph, tmp_path))

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from vln.data.objects import load_objects
-from vln.encoders import ENCODERS, World
+from vln.encoders import World
 from vln.encoders.object_fit import (
     NORM,
     OBJECT_WORDS,
@@ -19,6 +19,7 @@ from vln.encoders.object_fit import (
 )
 from vln.encoders.objects import write_fit
 from vln.errors import CorruptData
+from vln.features.opened import open_features
 from vln.testing import make_tiny_world
 
 
@@ -51,7 +52,7 @@ def test_a_name_has_its_words_and_itself(name, labels):
 
 def test_a_view_of_a_green_chair_shows_green_and_a_chair_and_both(world):
     columns = make_fit(world, load_objects(world.data, world.graph), OBJECT_WORDS).columns
-    plain, words = ENCODERS["objects"](world), ENCODERS["object_words"](world)
+    plain, words = open_features("objects", world), open_features("object_words", world)
     names = make_fit(world, load_objects(world.data, world.graph), OBJECTS).columns
 
     assert {"green", "chair", "green chair"} < set(columns)
@@ -64,7 +65,7 @@ def test_a_view_of_a_green_chair_shows_green_and_a_chair_and_both(world):
 
 
 def test_words_of_training_scans_alone_have_the_norm_of_clips_features(world):
-    table = ENCODERS["object_words"](world)
+    table = open_features("object_words", world)
     train = {e.start.scan for e in _episodes(world)}
     inside = np.isin(world.graph.scan_index, [world.graph.scans.index(scan) for scan in train])
 
@@ -81,14 +82,14 @@ def _episodes(world):
 
 @pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.encoder)
 def test_with_the_same_fit_another_world_has_features_of_the_same_encoder(world, tmp_path, rule):
-    ours, file = ENCODERS[rule.encoder](world), tmp_path / "fit.json"
+    ours, file = open_features(rule.encoder, world), tmp_path / "fit.json"
     write_fit(file, world)
     other = make_tiny_world(tmp_path / "other", seed=1)
     (other.folder / "r2r" / "R2R_train.json").unlink()  # a world of twins has none
 
-    theirs = ENCODERS[rule.encoder](World(other.folder, other.graph, world.cache, file))
+    theirs = open_features(rule.encoder, World(other.folder, other.graph, world.cache, file))
 
-    assert ENCODERS[rule.encoder](replace(world, fit=file)).fingerprint == ours.fingerprint
+    assert open_features(rule.encoder, replace(world, fit=file)).fingerprint == ours.fingerprint
     assert theirs.fingerprint == ours.fingerprint
     assert theirs.dim == ours.dim
 
@@ -96,19 +97,19 @@ def test_with_the_same_fit_another_world_has_features_of_the_same_encoder(world,
 def test_worlds_that_fit_for_themselves_have_encoders_of_their_own(world, tmp_path):
     other = make_tiny_world(tmp_path / "other", seed=1)
 
-    theirs = ENCODERS["object_words"](World(other.folder, other.graph, world.cache))
+    theirs = open_features("object_words", World(other.folder, other.graph, world.cache))
 
-    assert theirs.fingerprint != ENCODERS["object_words"](world).fingerprint
+    assert theirs.fingerprint != open_features("object_words", world).fingerprint
 
 
 def test_other_boxes_on_the_same_graph_are_encoded_again(world, tmp_path):
     write_fit(tmp_path / "fit.json", world)
     world = replace(world, fit=tmp_path / "fit.json")
-    before = ENCODERS["object_words"](world)
+    before = open_features("object_words", world)
     shown = before.values.copy()
     _rename(world.data, "table", "lamp")
 
-    after = ENCODERS["object_words"](world)
+    after = open_features("object_words", world)
 
     assert after.fingerprint == before.fingerprint
     assert (after.values != shown).any()
@@ -125,7 +126,7 @@ def test_a_fit_is_taken_as_it_stands(world, tmp_path):
     area = np.zeros((len(world.graph.viewpoints), 36))
     np.add.at(area, (seen.panorama[chairs], seen.view[chairs]), seen.area[chairs])
 
-    table = ENCODERS["object_words"](replace(world, fit=file))
+    table = open_features("object_words", replace(world, fit=file))
 
     np.testing.assert_allclose(table.values[..., 0], 2 * np.log2(1 + area / SMALLEST), rtol=1e-3)
 
@@ -151,7 +152,7 @@ def test_a_fit_that_cannot_be_used_is_named_with_its_remedy(world, tmp_path, dam
     file.write_text(json.dumps(content))
 
     with pytest.raises(CorruptData, match=rf"{file}.*Remove the file"):
-        ENCODERS["object_words"](replace(world, fit=file))
+        open_features("object_words", replace(world, fit=file))
 
 
 def test_a_fit_that_is_cut_off_is_named_with_the_same_remedy(world, tmp_path):
@@ -160,4 +161,4 @@ def test_a_fit_that_is_cut_off_is_named_with_the_same_remedy(world, tmp_path):
     file.write_bytes(file.read_bytes()[:-20])
 
     with pytest.raises(CorruptData, match=rf"{file}: is cut off.*Remove the file"):
-        ENCODERS["object_words"](replace(world, fit=file))
+        open_features("object_words", replace(world, fit=file))

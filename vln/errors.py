@@ -34,6 +34,10 @@ class MissingFeatures(MissingData):
     """Raised when an encoder has neither features nor weights to make them from."""
 
 
+class MissingWeights(MissingData):
+    """Raised when an encoder's weights are neither here nor to be had."""
+
+
 class CorruptData(VlnError, ValueError):
     """Raised when a file is truncated, has a wrong type or contradicts the graph."""
 
@@ -77,3 +81,27 @@ class CheckpointMismatch(VlnError, ValueError):
 
 class CannotWrite(VlnError, OSError):
     """Raised when what was made finds no room on the disk, or may not be written there."""
+
+
+class InUse(VlnError, RuntimeError):
+    """Raised when another process is already writing what was to be written."""
+
+
+class BadImage(VlnError, ValueError):
+    """Raised when an array or picture cannot be encoded."""
+
+
+class EncodingFailed(VlnError, RuntimeError):
+    """Raised when an encoder could not answer a request; other requests are not concerned."""
+
+
+class OutOfMemory(EncodingFailed):
+    """Raised when a single item does not fit into the device's memory."""
+
+
+class ServiceBusy(VlnError, RuntimeError):
+    """Raised when a request finds no room in a service's queue in the time it was given."""
+
+
+class ServiceClosed(VlnError, RuntimeError):
+    """Raised when a request meets a service that has been closed."""

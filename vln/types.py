@@ -57,3 +57,24 @@ class Trajectory:
     episode_id: str
     poses: tuple[Pose, ...]
     stopped: bool
+
+
+@dataclass(frozen=True, slots=True)
+class EncoderSpec:
+    """What an image encoder gives, and who it is.
+
+    Attributes:
+        pooled_dim: Features of an image.
+        grid: Channels, rows and columns of the grid before the pooling, at the encoder's own size.
+        image_size: Height and width in pixels of what the network sees of a 640 x 480 view.
+        color_order: `rgb`, or `bgr` to match features that were made with swapped colours.
+        precision: `fp32`, `bf16` or `fp16`.
+        fingerprint: Identity, hex: weights, preprocessing, colour order, precision, output.
+    """
+
+    pooled_dim: int
+    grid: tuple[int, int, int]
+    image_size: tuple[int, int]
+    color_order: str
+    precision: str
+    fingerprint: str

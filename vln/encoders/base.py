@@ -1,6 +1,8 @@
 """Names of encoders, and what each needs to turn a world into features.
 
-Knows no particular encoder; `vln.encoders` registers them.
+An encoder of this kind looks at a world as a whole, annotations included. Networks, which look at
+pictures, are in `vln.encoders.network`. Knows no particular encoder and nothing of where features
+are kept; `vln.encoders` registers the names.
 """
 
 from __future__ import annotations
@@ -8,8 +10,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from vln.features.source import FeatureTable
+import numpy as np
+import numpy.typing as npt
+
 from vln.graph import NavGraph
 from vln.registry import Registry
 
@@ -32,7 +37,41 @@ class World:
     fit: Path | None = None
 
 
-Encoder = Callable[[World], FeatureTable | None]
-"""Gives the features of a world; None for an encoder that sees nothing."""
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """Whose features these are.
 
-ENCODERS: Registry[Encoder] = Registry("encoder")
+    Attributes:
+        encoder: Name or handle.
+        fingerprint: Identity of the encoder, hex.
+    """
+
+    encoder: str
+    fingerprint: str
+
+
+@dataclass(frozen=True, eq=False)
+class Sight:
+    """What an encoder sees of a world, not worked out yet.
+
+    Attributes:
+        identity: Whose features come out.
+        compute: Gives them: (R, 36, D), or (R, 1, D) where all views of a panorama share one
+            vector; float16 or float32.
+        source: Identity of what they are made from, hex.
+        row: (V,) int64, which of the R rows stands for a panorama; None: row v for panorama v.
+        kept_as: Whose name the computed rows are stored under; None for what is quickly made.
+    """
+
+    identity: Identity
+    compute: Callable[[], npt.NDArray[Any]]
+    source: str = ""
+    row: npt.NDArray[np.int64] | None = None
+    kept_as: Identity | None = None
+
+
+WorldEncoder = Callable[[World], Sight | None]
+"""Gives what is seen of a world; None for an encoder that sees nothing."""
+
+ENCODERS: Registry[WorldEncoder] = Registry("encoder")
+"""Encoders that look at worlds; names of networks are in `NETWORKS`."""

@@ -16,15 +16,12 @@ import numpy as np
 import numpy.typing as npt
 from tqdm import tqdm
 
-from vln.encoders.base import World
+from vln.encoders.base import Identity, Sight, World
 from vln.encoders.object_fit import NORM
-from vln.features import store
-from vln.features.source import FeatureTable
 from vln.geometry import NUM_VIEWS
-from vln.panorama.equirectangular import EXTENSIONS
 from vln.panorama.faces import PanoramaSource
 from vln.panorama.pinhole import Camera
-from vln.panorama.sources import find_panoramas
+from vln.panorama.sources import find_panoramas, pictures_identity
 from vln.panorama.views import ViewRenderer
 
 NAME = "image_stats"
@@ -36,30 +33,22 @@ BINS = 4
 """Of each of red, green and blue."""
 DIM = COLUMNS * ROWS * 3 + BINS**3
 WORKERS = 2
-_PICTURES = (".zip", *EXTENSIONS)
 
 
-def image_statistics(world: World) -> FeatureTable:
-    """Gives the colours of every view, (V, 36, 100) float16; stored, so made only once.
+def image_statistics(world: World) -> Sight:
+    """Gives the colours of every view, (V, 36, 100) float16.
 
     Raises:
         MissingData: The world has no panoramas, or one is missing.
         CorruptData: One is damaged.
     """
     source = find_panoramas(world.data, graph=world.graph)
-    fingerprint, pictures = hashlib.sha256(f"{NAME}/{RULE}".encode()).hexdigest(), _digest(world)
-    found = store.find(
-        world.graph, encoder=NAME, fingerprint=fingerprint, source=pictures, cache=world.cache
-    )
-    if found is not None:
-        return found
-    return store.write(
-        _extracted(source, world),
-        world.graph,
-        encoder=NAME,
-        fingerprint=fingerprint,
-        source=pictures,
-        cache=world.cache,
+    identity = Identity(NAME, hashlib.sha256(f"{NAME}/{RULE}".encode()).hexdigest())
+    return Sight(
+        identity,
+        lambda: _extracted(source, world),
+        source=pictures_identity(world.data, world.graph),
+        kept_as=identity,
     )
 
 
@@ -99,18 +88,3 @@ def _extracted(source: PanoramaSource, world: World) -> npt.NDArray[np.float16]:
             pool.shutdown(wait=False, cancel_futures=True)
             raise
     return values
-
-
-def _digest(world: World) -> str:
-    """Gives the identity of the pictures by names and sizes: reading all takes too long.
-
-    Times are left out, for a copy of the same pictures is the same world.
-    """
-    folders = ("skyboxes", "panoramas", "v1/scans", *world.graph.scans)
-    files = [file for folder in folders for file in sorted((world.data / folder).rglob("*"))]
-    told = [
-        f"{file.relative_to(world.data).as_posix()} {file.stat().st_size}"
-        for file in files
-        if file.suffix.lower() in _PICTURES and file.is_file()
-    ]
-    return hashlib.sha256("\n".join(told).encode()).hexdigest()

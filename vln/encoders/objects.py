@@ -13,6 +13,7 @@ same in all views.
 from __future__ import annotations
 
 import hashlib
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -20,10 +21,8 @@ import numpy.typing as npt
 
 from vln.data.objects import ObjectViews, load_objects
 from vln.encoders import object_fit
-from vln.encoders.base import World
+from vln.encoders.base import Identity, Sight, World
 from vln.encoders.object_fit import NORM, OBJECT_WORDS, OBJECTS, Rule
-from vln.features import store
-from vln.features.source import FeatureTable
 from vln.geometry import NUM_VIEWS
 from vln.graph import NavGraph
 from vln.runs import generator
@@ -31,8 +30,8 @@ from vln.runs import generator
 RANDOM_DIM = 256
 
 
-def object_features(world: World) -> FeatureTable:
-    """Gives the objects seen in every view, (V, 36, D) float16; stored, so made only once.
+def object_features(world: World) -> Sight:
+    """Gives the objects seen in every view, (V, 36, D) float16.
 
     Raises:
         MissingData: No REVERIE boxes, or neither a fit nor training annotations.
@@ -41,40 +40,35 @@ def object_features(world: World) -> FeatureTable:
     return _features(world, OBJECTS)
 
 
-def object_word_features(world: World) -> FeatureTable:
+def object_word_features(world: World) -> Sight:
     """Gives the words of the objects seen in every view; as `object_features` otherwise."""
     return _features(world, OBJECT_WORDS)
 
 
-def shuffled_object_features(world: World) -> FeatureTable:
+def shuffled_object_features(world: World) -> Sight:
     """Gives `object_features` with viewpoints permuted within each scan: right house, wrong place.
 
     Raises:
         MissingData: As `object_features`.
         CorruptData: As `object_features`.
     """
-    table = object_features(world)
-    fingerprint = hashlib.sha256(f"shuffled/{table.fingerprint}".encode()).hexdigest()
-    return FeatureTable(
-        encoder="objects_shuffled",
-        fingerprint=fingerprint,
-        values=table.values,
+    objects = object_features(world)
+    digest = hashlib.sha256(f"shuffled/{objects.identity.fingerprint}".encode()).hexdigest()
+    return replace(
+        objects,
+        identity=Identity("objects_shuffled", digest),
         row=_permuted_within_scans(world.graph),
     )
 
 
-def random_features(world: World) -> FeatureTable:
+def random_features(world: World) -> Sight:
     """Gives a fixed random vector per viewpoint: it can be memorised but means nothing."""
     rng = generator(0, f"random features/{world.graph.world}")
     shape = (len(world.graph.viewpoints), 1, RANDOM_DIM)
     values = rng.standard_normal(shape, dtype=np.float32)
     values *= np.float32(NORM / np.sqrt(RANDOM_DIM))
-    return FeatureTable(
-        encoder="random",
-        fingerprint=hashlib.sha256(values.tobytes()).hexdigest(),
-        values=values.astype(np.float16),
-        row=np.arange(shape[0]),
-    )
+    identity = Identity("random", hashlib.sha256(values.tobytes()).hexdigest())
+    return Sight(identity, lambda: values.astype(np.float16))
 
 
 def write_fit(file: Path, world: World) -> None:
@@ -89,31 +83,19 @@ def write_fit(file: Path, world: World) -> None:
     object_fit.write_fit(file, world, load_objects(world.data, world.graph))
 
 
-def _features(world: World, rule: Rule) -> FeatureTable:
+def _features(world: World, rule: Rule) -> Sight:
     seen = load_objects(world.data, world.graph)
     fit = object_fit.fit_of(world, seen, rule)
-    fingerprint, source = fit.fingerprint(rule), _digest(seen)
-    found = store.find(
-        world.graph,
-        encoder=rule.encoder,
-        fingerprint=fingerprint,
-        source=source,
-        cache=world.cache,
-    )
-    if found is not None:
-        return found
-    cells, shown = object_fit.weights(seen, fit.columns, rule)
-    shape = (len(world.graph.viewpoints), NUM_VIEWS, len(fit.columns))
-    values = np.zeros(shape, dtype=np.float16)
-    values.reshape(-1, shape[2])[cells] = shown * fit.scale
-    return store.write(
-        values,
-        world.graph,
-        encoder=rule.encoder,
-        fingerprint=fingerprint,
-        source=source,
-        cache=world.cache,
-    )
+    identity = Identity(rule.encoder, fit.fingerprint(rule))
+
+    def compute() -> npt.NDArray[np.float16]:
+        cells, shown = object_fit.weights(seen, fit.columns, rule)
+        shape = (len(world.graph.viewpoints), NUM_VIEWS, len(fit.columns))
+        values = np.zeros(shape, dtype=np.float16)
+        values.reshape(-1, shape[2])[cells] = shown * fit.scale
+        return values
+
+    return Sight(identity, compute, source=_digest(seen), kept_as=identity)
 
 
 def _digest(seen: ObjectViews) -> str:

@@ -1,38 +1,49 @@
 """The feature store: one memory-mapped array per world and encoder, shared by every process.
 
-`$VLN_CACHE/features/<world>/<encoder>-<fingerprint>/` holds `values.npy` (V, 36, D) in panorama
-order and `index.json`; the index is written last, so a folder with one is whole. What was encoded
-may change while the graph, the encoder and so the fingerprint stay: then the identity of it, the
-source, stands at the end of the folder's name.
+How it lies on the disk is told in `vln.features.layout`; `vln.features.writing` writes it piece by
+piece.
 """
 
 from __future__ import annotations
 
+import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import numpy.typing as npt
-import orjson
 
-from vln.data.locations import cache_root
+from vln.encoders.handle import Handle
 from vln.errors import CorruptData
+from vln.features.layout import (
+    DTYPES,
+    INDEX,
+    SHORT,
+    OtherVersion,
+    ending,
+    folder_of,
+    read,
+    read_index,
+)
 from vln.features.source import FeatureTable
+from vln.features.writing import StoreWriter
 from vln.geometry import NUM_VIEWS
 from vln.graph import NavGraph
-from vln.runs import atomic
 
-SHORT = 16
-"""Hexadecimal digits of a digest that folder names show."""
+__all__ = [
+    "SHORT",
+    "StoreWriter",
+    "find",
+    "folder_of",
+    "folders",
+    "holds",
+    "imported",
+    "read",
+    "write",
+]
 
-
-DTYPES = (np.dtype(np.float16), np.dtype(np.float32))
-_INDEX = {"encoder", "fingerprint", "world", "dim"}
-
-
-def folder_of(graph: NavGraph, *, cache: Path | None = None) -> Path:
-    """Gives where the features of a world live; the folder may not exist yet."""
-    return (cache or cache_root()) / "features" / graph.world[:SHORT]
+_SHARD_BYTES = 2**26
+"""Of what is in memory already: large shards, for a kill costs seconds."""
 
 
 def write(
@@ -42,6 +53,7 @@ def write(
     encoder: str,
     fingerprint: str,
     source: str = "",
+    about: Mapping[str, Any] | None = None,
     cache: Path | None = None,
 ) -> FeatureTable:
     """Stores the features of a whole world and gives them back, memory-mapped.
@@ -49,43 +61,40 @@ def write(
     Args:
         values: (V, 36, D) float16 or float32, in the order of `graph.viewpoints`.
         graph: The world.
-        encoder: Name of what made them.
+        encoder: Handle of what made them.
         fingerprint: Identity of what made them, hex.
         source: Identity of what they were made from, hex.
+        about: How they were made, for the index.
         cache: Root of the store; the user's cache where None.
 
     Raises:
         CorruptData: Wrong shape or type, or not finite.
+        CannotWrite: The disk is full, or the folder cannot be written to.
+        InUse: Another process is writing them.
     """
-    name = f"{encoder}-{fingerprint[:SHORT]}{_ending(source)}"
-    folder = folder_of(graph, cache=cache) / name
     expected = (len(graph.viewpoints), NUM_VIEWS)
-    if values.ndim != 3 or values.shape[:2] != expected or values.dtype not in DTYPES:
+    if values.ndim != 3 or values.shape[:2] != expected or values.dtype.name not in DTYPES:
         raise CorruptData.of(
-            folder,
+            folder_of(graph, cache=cache) / encoder,
             "",
             f"features of shape {values.shape}, {values.dtype}",
             f"Expected {expected} and a width, float16 or float32, in the graph's order.",
         )
-    if not np.isfinite(values).all():
-        row = int(np.flatnonzero(~np.isfinite(values).all(axis=(1, 2)))[0])
-        raise CorruptData.of(
-            folder, f"viewpoint {graph.viewpoints[row]}", "not finite", "Encode it again."
-        )
-    with atomic(folder / "values.npy") as stream:
-        np.save(stream, values)
-    index = {
-        "encoder": encoder,
-        "fingerprint": fingerprint,
-        "source": source,
-        "world": graph.world,
-        "viewpoints": len(graph.viewpoints),
-        "dim": values.shape[2],
-        "dtype": str(values.dtype),
-    }
-    with atomic(folder / "index.json") as stream:
-        stream.write(orjson.dumps(index, option=orjson.OPT_INDENT_2))
-    return read(folder, graph, source=source)
+    with StoreWriter(
+        graph,
+        encoder=encoder,
+        fingerprint=fingerprint,
+        source=source,
+        dim=values.shape[2],
+        dtype=values.dtype,
+        about=about,
+        shard=max(1, _SHARD_BYTES // (values[:1].nbytes or 1)),
+        anew=True,
+        cache=cache,
+    ) as writer:
+        for shard in writer.todo:
+            writer.put(shard, values[shard.start : shard.stop])
+        return writer.finish()
 
 
 def find(
@@ -100,7 +109,7 @@ def find(
 
     Args:
         graph: The world.
-        encoder: Name.
+        encoder: Handle, exactly: `clip_rn50` finds no imported features, see `imported`.
         fingerprint: Its beginning or whole; empty takes the only one there is.
         source: What they must be made from; empty takes any.
         cache: Root of the store; the user's cache where None.
@@ -108,52 +117,88 @@ def find(
     Raises:
         CorruptData: A store that cannot be used, or several that fit.
     """
-    root = folder_of(graph, cache=cache)
-    fits = sorted(root.glob(f"{encoder}-{fingerprint[:SHORT]}*{_ending(source)}/index.json"))
+    fits = folders(graph, encoder=encoder, fingerprint=fingerprint, source=source, cache=cache)
     if len(fits) > 1:
-        names = [file.parent.name for file in fits]
+        names = [folder.name for folder in fits]
+        root = folder_of(graph, cache=cache)
         raise CorruptData.of(
             root, "", f"several features fit {encoder!r}: {names}", "Remove all but one."
         )
-    return read(fits[0].parent, graph, source=source) if fits else None
+    return read(fits[0], graph, fingerprint=fingerprint, source=source) if fits else None
 
 
-def _ending(source: str) -> str:
-    return f"-{source[:SHORT]}" if source else ""
+def folders(
+    graph: NavGraph,
+    *,
+    encoder: str = "",
+    fingerprint: str = "",
+    source: str = "",
+    cache: Path | None = None,
+) -> list[Path]:
+    """Gives the folders of whole stores of a world, sorted; all of them where nothing is asked.
 
-
-def read(folder: Path, graph: NavGraph, *, source: str = "") -> FeatureTable:
-    """Gives the features in a folder of the store, memory-mapped.
+    Stores of another version of this program are left out: they are made again where needed.
 
     Args:
-        folder: Which.
         graph: The world.
-        source: What they must be made from; empty takes any.
+        encoder: Handle, exactly; empty takes any.
+        fingerprint: As for `find`.
+        source: As for `find`.
+        cache: Root of the store; the user's cache where None.
 
     Raises:
-        CorruptData: The store is damaged, belongs to another world or is made from something else.
+        CorruptData: A store that would fit by its name has an index that cannot be read.
     """
-    remedy = "Remove the folder and make the features again."
-    try:
-        index = orjson.loads((folder / "index.json").read_bytes())
-        # Copy-on-write, so that torch may wrap it without complaint; nothing writes.
-        values = np.load(folder / "values.npy", mmap_mode="c", allow_pickle=False)
-    except (OSError, ValueError) as error:
-        raise CorruptData.of(folder, "", f"cannot be read ({error})", remedy) from None
-    if not isinstance(index, dict) or not index.keys() >= _INDEX:
-        problem = f"must be an object with {', '.join(sorted(_INDEX))}"
-        raise CorruptData.of(folder / "index.json", "", problem, remedy)
-    if source and index.get("source") != source:
-        problem = f"is made from {str(index.get('source'))[:SHORT]}, not from {source[:SHORT]}"
-        raise CorruptData.of(folder / "index.json", "", problem, remedy)
-    expected = (len(graph.viewpoints), NUM_VIEWS, index["dim"])
-    if index["world"] != graph.world or values.shape != expected or values.dtype not in DTYPES:
-        problem = f"shape {values.shape}, {values.dtype}, world {str(index['world'])[:SHORT]}"
-        remedy = f"Expected {expected}, world {graph.world[:SHORT]}. {remedy}"
-        raise CorruptData.of(folder, "", problem, remedy)
-    return FeatureTable(
-        encoder=index["encoder"],
-        fingerprint=index["fingerprint"],
-        values=values,
-        row=np.arange(len(graph.viewpoints)),
+    name = re.escape(Handle.parse(encoder).slug) if encoder else ".+"
+    begin, end = re.escape(fingerprint[:SHORT]), re.escape(ending(source))
+    pattern = re.compile(f"{name}-{begin}.*{end}")
+    found = []
+    for folder in every(graph, cache=cache):
+        if not pattern.fullmatch(folder.name):
+            continue
+        try:
+            handle = read_index(folder).plan.handle
+        except OtherVersion:
+            continue
+        if encoder in ("", handle):
+            found.append(folder)
+    return found
+
+
+def holds(
+    graph: NavGraph,
+    *,
+    encoder: str,
+    fingerprint: str = "",
+    source: str = "",
+    cache: Path | None = None,
+) -> bool:
+    """Tells whether `find` would find something; the arguments are its."""
+    return bool(
+        folders(graph, encoder=encoder, fingerprint=fingerprint, source=source, cache=cache)
     )
+
+
+def imported(graph: NavGraph, *, encoder: str, cache: Path | None = None) -> list[str]:
+    """Gives the handles, such as `clip_rn50@1a2b3c4d`, of what was imported for an encoder.
+
+    Args:
+        graph: The world.
+        encoder: A handle without @.
+        cache: Root of the store; the user's cache where None.
+
+    Raises:
+        CorruptData: The index of such features cannot be read.
+    """
+    pattern = re.compile(re.escape(Handle.parse(encoder).slug) + "@[0-9a-f]{8}-.*")
+    handles = []
+    for folder in every(graph, cache=cache):
+        if pattern.fullmatch(folder.name):
+            with_at = Handle.parse(read_index(folder).plan.handle)
+            handles += [str(with_at)] if with_at.plain == encoder else []
+    return sorted(handles)
+
+
+def every(graph: NavGraph, *, cache: Path | None = None) -> list[Path]:
+    """Gives the folders of all stores of a world that have an index, usable or not, sorted."""
+    return [file.parent for file in sorted(folder_of(graph, cache=cache).glob(f"*/{INDEX}"))]

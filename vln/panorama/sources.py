@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import threading
 from collections import OrderedDict
@@ -19,8 +20,12 @@ from vln.panorama.skybox import LICENCE, STRIP, SkyboxSource
 
 logger = logging.getLogger(__name__)
 
+_PICTURES = (".zip", *EXTENSIONS)
 
-def find_panoramas(data: Path, *, graph: NavGraph, depth: bool = False) -> PanoramaSource:
+
+def find_panoramas(
+    data: Path, *, graph: NavGraph, depth: bool = False
+) -> SkyboxSource | EquirectangularSource:
     """Gives the one source of panoramas that a world's folder holds.
 
     Skyboxes where at least one scan of the graph has them; else the equirectangular pictures in
@@ -55,6 +60,28 @@ def find_panoramas(data: Path, *, graph: NavGraph, depth: bool = False) -> Panor
         f"{len(graph.scans)} scans, and equirectangular pictures in panoramas/ "
         f"({', '.join(EXTENSIONS)}){without}. {LICENCE}"
     )
+
+
+def num_shown(source: SkyboxSource | EquirectangularSource, graph: NavGraph) -> int:
+    """Gives how many of a graph's viewpoints have a panorama, unread."""
+    names = zip(graph.scan_index.tolist(), graph.viewpoints, strict=True)
+    return sum(source.has(graph.scans[scan], viewpoint) for scan, viewpoint in names)
+
+
+def pictures_identity(data: Path, graph: NavGraph) -> str:
+    """Gives the identity of a world's pictures, hex, by their names and sizes.
+
+    Reading all takes too long. Times are left out, for a copy of the same pictures is the same
+    world.
+    """
+    folders = ("skyboxes", "panoramas", "v1/scans", *graph.scans)
+    files = [file for folder in folders for file in sorted((data / folder).rglob("*"))]
+    told = [
+        f"{file.relative_to(data).as_posix()} {file.stat().st_size}"
+        for file in files
+        if file.suffix.lower() in _PICTURES and file.is_file()
+    ]
+    return hashlib.sha256("\n".join(told).encode()).hexdigest()
 
 
 class CachedSource:

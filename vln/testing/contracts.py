@@ -4,7 +4,7 @@ A plug-in's test module derives one class, says how to make the thing, and pytes
 
     class TestMyEncoder(EncoderContract):
         def make_features(self, world: World) -> FeatureTable:
-            return my_encoder(world)
+            return open_features("mine", world)
 
 Each needs pytest's `tmp_path` only. Knows neither environments nor agents: an agent's contract is
 given a function that plays.

@@ -1,0 +1,165 @@
+"""Features without a store: views, pictures and words encoded by the service as they are asked for.
+
+Everything here is a client of one `EncoderService`, so whatever runs at the same time shares its
+batches: agents in an environment, extraction, text, retrieval.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Sequence
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+
+from vln.encoders.base import World
+from vln.errors import BadConfig
+from vln.features.extract import ViewMaker
+from vln.panorama.sources import find_panoramas
+from vln.service.answer import Answer
+from vln.service.service import EncoderService
+
+if TYPE_CHECKING:
+    from vln.encoders.network import ImageEncoder
+
+Floats = npt.NDArray[np.float32]
+Source = TypeVar("Source", bound="EncodedPictures")
+
+
+class EncodedPictures:
+    """Gives features of pictures and words, from a service that holds the encoder.
+
+    Args:
+        encoder: Its handle is the name that the service knows it by.
+        service: Runs it.
+        client: Who asks, for the service's status.
+    """
+
+    def __init__(self, encoder: ImageEncoder, service: EncoderService, *, client: str) -> None:
+        self.encoder = encoder
+        self._client = service.client(client)
+
+    @property
+    def dim(self) -> int:
+        """D, features of a picture."""
+        return self.encoder.dim
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """Of the features."""
+        return np.dtype(np.float32)
+
+    @property
+    def fingerprint(self) -> str:
+        """Identity of the encoder."""
+        return self.encoder.spec.fingerprint
+
+    def images(self, images: npt.NDArray[np.uint8]) -> Floats:
+        """Gives (N, D) float32 features of pictures (N, H, W, 3) uint8 RGB.
+
+        Raises:
+            BadImage: They are no such pictures.
+            EncodingFailed: The encoder could not answer.
+        """
+        return self._client.encode(self.encoder.handle, "images", images)
+
+    def texts(self, texts: Sequence[str]) -> Floats:
+        """Gives (N, E) float32 features of texts, comparable with those of pictures.
+
+        Raises:
+            BadConfig: The encoder reads no words, or a text is too long for it.
+            EncodingFailed: It could not answer.
+        """
+        return self._client.encode(self.encoder.handle, "text", self.encoder.tokens(texts))
+
+    def close(self) -> None:
+        """Leaves the service."""
+        self._client.close()
+
+    def __enter__(self: Source) -> Source:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+class EncodedViews(EncodedPictures):
+    """A `FeatureSource` that renders and encodes panoramas when they are first asked for.
+
+    Args:
+        encoder: As for `EncodedPictures`.
+        service: As for `EncodedPictures`.
+        client: As for `EncodedPictures`.
+        world: Has the pictures.
+        keep: Panoramas whose features stay in memory, those asked for last.
+    """
+
+    def __init__(
+        self,
+        encoder: ImageEncoder,
+        service: EncoderService,
+        *,
+        client: str,
+        world: World,
+        keep: int = 1024,
+    ) -> None:
+        if keep < 0:
+            raise BadConfig(f"features of {keep} panoramas to be kept; expected 0 or more.")
+        super().__init__(encoder, service, client=client)
+        self._graph, self._keep = world.graph, keep
+        self._maker = ViewMaker(find_panoramas(world.data, graph=world.graph), encoder.recipe)
+        self._kept: OrderedDict[int, Floats] = OrderedDict()
+
+    def gather(self, panorama: npt.NDArray[np.int64]) -> Floats:
+        """Gives (B, 36, D) float32 features of panoramas (B,).
+
+        Raises:
+            MissingData, CorruptData: A picture is not there or damaged.
+            EncodingFailed: The encoder could not answer.
+        """
+        wanted = dict.fromkeys(panorama.tolist())
+        asked = {one: self._ask(one) for one in wanted if one not in self._kept}
+        found = {one: self._kept[one] for one in wanted if one in self._kept}
+        found |= {one: answer.result() for one, answer in asked.items()}
+        for one in wanted:
+            self._kept[one] = found[one]
+            self._kept.move_to_end(one)
+        while len(self._kept) > self._keep:
+            self._kept.popitem(last=False)
+        if not found:
+            return np.empty((0, 36, self.dim), dtype=np.float32)
+        return np.stack([found[one] for one in panorama.tolist()])
+
+    def of_views(self, panorama: npt.NDArray[np.int64], view: npt.NDArray[np.int64]) -> Floats:
+        """Gives (N, D) float32 features of single views; nothing is kept.
+
+        Args:
+            panorama: (N,) places.
+            view: (N,) views, 0 to 35.
+
+        Raises:
+            As `gather`.
+        """
+        found = np.empty((len(panorama), self.dim), dtype=np.float32)
+        asked = []
+        for one in np.unique(panorama).tolist():  # rendered one by one, encoded in batches
+            rows = np.flatnonzero(panorama == one)
+            asked.append((rows, self._ask(one, view[rows])))
+        for rows, answer in asked:
+            found[rows] = answer.result()
+        return found
+
+    def _ask(self, panorama: int, which: npt.NDArray[np.int64] | None = None) -> Answer:
+        graph = self._graph
+        views = self._maker.views(graph.scan_of(panorama), graph.viewpoints[panorama], which)
+        # The key lets clients that stand at one place share one answer.
+        seen = "all" if which is None else ",".join(map(str, which.tolist()))
+        key = f"{graph.world}/{panorama}/{seen}"
+        return self._client.submit(self.encoder.handle, "images", views, key=key)

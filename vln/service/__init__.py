@@ -1,0 +1,1 @@
+"""The one encoder service: a batching core that all clients share, with no transport in it."""
