@@ -42,7 +42,7 @@ def test_a_view_of_another_world_is_refused(write, tiny_graph):
 
 def test_another_split_is_refused_with_those_there_are(write, tiny_graph):
     with pytest.raises(UnknownName, match="Did you mean 'train'"):
-        load_view_captions(write(), "trian", graph=tiny_graph)
+        load_view_captions(write(), "trayn", graph=tiny_graph)
 
 
 def test_a_world_without_captions_says_which_have_them(tiny_graph, tmp_path):

@@ -12,8 +12,8 @@ import torch
 from safetensors.torch import save_file
 from torch import nn
 
-from vln.encoders.pickles import is_tame, named_globals
-from vln.encoders.tensors import digest, read_tensors
+from vln.encoders.weights.pickles import is_tame, named_globals
+from vln.encoders.weights.tensors import digest, read_tensors
 from vln.errors import CorruptData
 
 

@@ -9,9 +9,9 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 from filelock import FileLock
 
-from vln.encoders import download as module
-from vln.encoders.download import download, file_sha256
-from vln.encoders.weights import Released, weights_file
+from vln.encoders.weights import download as module
+from vln.encoders.weights.download import download, file_sha256
+from vln.encoders.weights.released import Released, weights_file
 from vln.errors import CannotWrite, CorruptData, MissingWeights
 
 CONTENT = bytes(range(256)) * 16_384  # 4 MiB
@@ -304,7 +304,7 @@ def test_a_wait_for_another_process_is_told(site, tmp_path, caplog):
 def released(site, monkeypatch):
     """Makes the site's file the only released one, "tiny"."""
     released = Released("tiny.pt", DIGEST, "torchvision", "Tiny", 4)
-    monkeypatch.setattr("vln.encoders.weights.RELEASED", {"tiny": released})
+    monkeypatch.setattr("vln.encoders.weights.released.RELEASED", {"tiny": released})
     monkeypatch.setattr(Released, "url", property(lambda _: site.url))
     return released
 

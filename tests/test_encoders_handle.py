@@ -74,7 +74,7 @@ def test_words_that_contradict_each_other_are_refused(words, message):
 
 def test_a_misspelt_word_suggests_the_closest():
     with pytest.raises(UnknownName, match="Did you mean 'squash'"):
-        encoders.check("clip_rn50+sqash")
+        encoders.check("clip_rn50+squish")
 
 
 def test_a_misspelt_encoder_suggests_networks_and_others():

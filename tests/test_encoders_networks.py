@@ -5,11 +5,11 @@ import open_clip
 import pytest
 import torch
 
-from vln.encoders.filling import weights_of
 from vln.encoders.loading import load
-from vln.encoders.networks import places
-from vln.encoders.openai import clip_network
-from vln.encoders.tensors import NOTES, digest
+from vln.encoders.networks.filling import weights_of
+from vln.encoders.networks.openai import clip_network
+from vln.encoders.networks.protocol import places
+from vln.encoders.weights.tensors import NOTES, digest
 
 RESNET = {"layers": [1, 2, 1, 1], "width": 16, "patch_size": None}
 TRANSFORMER = {"layers": 2, "width": 64, "patch_size": 16}

@@ -7,8 +7,8 @@ import zipfile
 import pytest
 import torch
 
-from vln.encoders.tensors import digest, read_tensors
-from vln.encoders.weights import RELEASED, Released, missing, weights_file
+from vln.encoders.weights.released import RELEASED, Released, missing, weights_file
+from vln.encoders.weights.tensors import digest, read_tensors
 from vln.errors import CorruptData, MissingWeights, UnknownName
 
 
@@ -168,7 +168,7 @@ def own_release(monkeypatch):
     """A release of our own, "tiny", with its content and a table that holds it alone."""
     content = b"weights"
     released = Released("tiny.pt", hashlib.sha256(content).hexdigest(), "open_clip", "tiny", 3)
-    monkeypatch.setattr("vln.encoders.weights.RELEASED", {"tiny": released})
+    monkeypatch.setattr("vln.encoders.weights.released.RELEASED", {"tiny": released})
     return content
 
 

@@ -23,7 +23,7 @@ from vln.encoders import World
 from vln.encoders.handle import Handle
 from vln.encoders.loading import load
 from vln.encoders.network import ImageEncoder
-from vln.encoders.openai import untrained_weights
+from vln.encoders.networks.openai import untrained_weights
 from vln.encoders.preprocess import fitted
 from vln.encoders.recipes import named
 from vln.runs import generator

@@ -101,10 +101,10 @@ def recipe_of(
 
 def _library_recipe(handle: Handle) -> Recipe:
     if handle.family == "timm":
-        from vln.encoders.from_timm import timm_recipe
+        from vln.encoders.networks.from_timm import timm_recipe
 
         return timm_recipe(handle.name)
-    from vln.encoders.from_open_clip import open_clip_recipe
+    from vln.encoders.networks.from_open_clip import open_clip_recipe
 
     return open_clip_recipe(handle.name)
 

@@ -16,10 +16,10 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from vln.encoders.networks import Network
+from vln.encoders.networks.protocol import Network
+from vln.encoders.networks.tokens import Tokenizer, tokenized
 from vln.encoders.preprocess import prepared, seen_size
 from vln.encoders.recipe import Recipe
-from vln.encoders.tokens import Tokenizer, tokenized
 from vln.errors import BadConfig, BadImage, EncodingFailed, OutOfMemory, UnknownName
 from vln.runs import generator
 from vln.types import EncoderSpec

@@ -22,8 +22,8 @@ from vln.errors import BadConfig
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from vln.encoders.networks import Network
-    from vln.encoders.tokens import Tokenizer
+    from vln.encoders.networks.protocol import Network
+    from vln.encoders.networks.tokens import Tokenizer
 
 VERSION: Final = 1
 """Of what this package does with weights; raised when features change by more than rounding."""
@@ -80,7 +80,7 @@ def _named(
 ) -> Opened:
     if handle.name == RANDOM:
         return _untrained(handle, weights=weights)
-    from vln.encoders.weights import weights_file
+    from vln.encoders.weights.released import weights_file
 
     entry = named(handle)
     file = weights or weights_file(handle.name, folders=folders, download=download)
@@ -89,7 +89,7 @@ def _named(
         return _clip(handle, tensors, file, recipe=entry.recipe, architecture=entry.architecture)
 
     def build() -> Network:
-        from vln.encoders.from_timm import resnet
+        from vln.encoders.networks.from_timm import resnet
 
         return resnet(entry.architecture, tensors, source=file, of=handle.name)
 
@@ -106,7 +106,7 @@ def _untrained(handle: Handle, *, weights: Path | None) -> Opened:
     entry = named(handle)
 
     def build() -> Network:
-        from vln.encoders.openai import clip_network, untrained_weights
+        from vln.encoders.networks.openai import clip_network, untrained_weights
 
         return clip_network(
             untrained_weights(entry.architecture), source=handle.name, name=handle.name
@@ -125,8 +125,8 @@ def _clip_file(
     handle: Handle, *, weights: Path | None, folders: Sequence[Path], download: bool
 ) -> Opened:
     del download  # a file is here or it is not
-    from vln.encoders.architecture import ClipArchitecture
-    from vln.encoders.files import found
+    from vln.encoders.networks.architecture import ClipArchitecture
+    from vln.encoders.weights.files import found
 
     file = weights or found(Path(handle.name), folders=folders, handle=handle.encoder)
     tensors = _read(file)
@@ -145,7 +145,7 @@ def _clip(
     """Gives weights in OpenAI's layout; of an architecture that open_clip names, or of any."""
 
     def build() -> Network:
-        from vln.encoders.openai import clip_network
+        from vln.encoders.networks.openai import clip_network
 
         return clip_network(tensors, source=file, name=handle.encoder, architecture=architecture)
 
@@ -170,7 +170,7 @@ def _clip_tokenizer(length: int = 77) -> Tokenizer:
 def _open_clip(
     handle: Handle, *, weights: Path | None, folders: Sequence[Path], download: bool
 ) -> Opened:
-    from vln.encoders import from_open_clip as library
+    from vln.encoders.networks import from_open_clip as library
 
     name = handle.name
     network, pretrained = library.split(name)
@@ -192,7 +192,7 @@ def _open_clip(
 def _timm(
     handle: Handle, *, weights: Path | None, folders: Sequence[Path], download: bool
 ) -> Opened:
-    from vln.encoders import from_timm as library
+    from vln.encoders.networks import from_timm as library
 
     name = handle.name
     recipe = library.timm_recipe(name)
@@ -210,7 +210,7 @@ def _timm(
 
 
 def _digest(tensors: Mapping[str, Tensor]) -> Callable[[], str]:
-    from vln.encoders.tensors import digest
+    from vln.encoders.weights.tensors import digest
 
     return partial(digest, tensors)
 
@@ -223,8 +223,8 @@ def _read(
     Raises:
         CorruptData: It is damaged, holds NaN or infinity, or would run code.
     """
-    from vln.encoders.filling import check_finite, weights_of
-    from vln.encoders.tensors import NOTES, read_tensors
+    from vln.encoders.networks.filling import check_finite, weights_of
+    from vln.encoders.weights.tensors import NOTES, read_tensors
 
     whole = read_tensors(file)
     if check is not None:

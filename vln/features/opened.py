@@ -217,7 +217,7 @@ def _lacks(handle: Handle, world: World, *, shown: int, weights: str = "") -> st
         shown: Of how many viewpoints there are pictures.
         weights: Why there are none, where that was tried.
     """
-    from vln.encoders.weights import missing
+    from vln.encoders.weights.released import missing
 
     count = len(world.graph.viewpoints)
     pictures = (

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from vln.encoders.networks import ReadsText
+from vln.encoders.networks.protocol import ReadsText
 from vln.errors import BadConfig
 
 # N pictures, h w places, C channels of the grid, D features

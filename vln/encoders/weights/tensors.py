@@ -19,8 +19,8 @@ from typing import Any, Final
 import torch
 
 from vln.data.locations import RESTORE
-from vln.encoders.archive import BROKEN_ZIP, UNSAFE, checked_zip, is_archive, read_archive
-from vln.encoders.pickles import named_globals
+from vln.encoders.weights.archive import BROKEN_ZIP, UNSAFE, checked_zip, is_archive, read_archive
+from vln.encoders.weights.pickles import named_globals
 from vln.errors import CorruptData, MissingWeights
 
 NOTES: Final = frozenset(("input_resolution", "context_length", "vocab_size"))

@@ -14,9 +14,10 @@ import torch
 from open_clip.model import CLIP
 from torch import Tensor
 
-from vln.encoders.architecture import ClipArchitecture
-from vln.encoders.filling import fill, weights_of
-from vln.encoders.networks import Network, network_of
+from vln.encoders.networks.architecture import ClipArchitecture
+from vln.encoders.networks.filling import fill, weights_of
+from vln.encoders.networks.protocol import Network
+from vln.encoders.networks.wrapped import network_of
 from vln.errors import CheckpointMismatch
 from vln.runs import generator
 

@@ -17,7 +17,12 @@ from open_clip.convert import convert_state_dict
 from open_clip.model import CLIP, CustomTextCLIP, convert_to_custom_text_state_dict
 from torch import Tensor
 
-from vln.encoders.files import (
+from vln.encoders.networks.filling import fill, weights_of
+from vln.encoders.networks.protocol import Network
+from vln.encoders.networks.tokens import Tokenizer
+from vln.encoders.networks.wrapped import network_of
+from vln.encoders.recipe import Recipe
+from vln.encoders.weights.files import (
     OFFLINE,
     check_known,
     checked_interpolation,
@@ -25,11 +30,7 @@ from vln.encoders.files import (
     library_weights_missing,
     said,
 )
-from vln.encoders.filling import fill, weights_of
-from vln.encoders.networks import Network, network_of
-from vln.encoders.recipe import Recipe
-from vln.encoders.tensors import NOTES
-from vln.encoders.tokens import Tokenizer
+from vln.encoders.weights.tensors import NOTES
 from vln.errors import BadConfig, MissingWeights
 
 _SUFFIXES: Final = (".safetensors", ".pt", ".pth", ".bin")

@@ -12,8 +12,8 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Final, Literal
 
-from vln.encoders.download import download as fetch
-from vln.encoders.download import verify
+from vln.encoders.weights.download import download as fetch
+from vln.encoders.weights.download import verify
 from vln.errors import CannotWrite, MissingWeights, UnknownName
 
 

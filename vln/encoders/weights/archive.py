@@ -25,7 +25,7 @@ from typing import Any, Final, NamedTuple
 import torch
 
 from vln.data.locations import RESTORE
-from vln.encoders.pickles import is_tame
+from vln.encoders.weights.pickles import is_tame
 from vln.errors import CorruptData, VlnError
 
 UNSAFE: Final = (

@@ -14,8 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from vln.encoders.architecture import STRIDE
-from vln.errors import BadConfig
+from vln.encoders.networks.architecture import STRIDE
 
 # N pictures, h w places, P = h * w, C channels of the grid, D features, A heads, L tokens of a text
 
@@ -72,32 +71,6 @@ def places(table_PC: Tensor, *, own: tuple[int, int], size: tuple[int, int]) -> 
         grid_1Chw, size, mode="bicubic", align_corners=False, antialias=True
     )
     return resampled_1Chw[0].flatten(1).T.to(table_PC.dtype)
-
-
-def network_of(model: nn.Module) -> Network:
-    """Gives the network around a model of open_clip's.
-
-    Raises:
-        BadConfig: Its image tower is of a kind that is not known here.
-    """
-    from open_clip.modified_resnet import ModifiedResNet
-    from open_clip.timm_model import TimmModel
-    from open_clip.transformer import VisionTransformer
-
-    from vln.encoders.networks_timm import TimmTower
-
-    towers: dict[type, Any] = {
-        ModifiedResNet: ClipResNet,
-        VisionTransformer: ClipTransformer,
-        TimmModel: TimmTower,
-    }
-    if type(model.visual) not in towers:
-        raise BadConfig(
-            f"an image tower of type {type(model.visual).__name__}; expected one of "
-            f"{', '.join(kind.__name__ for kind in towers)}. Use another network of open_clip."
-        )
-    network: Network = towers[type(model.visual)](model)
-    return network
 
 
 class ReadsText:

@@ -10,17 +10,17 @@ import timm
 import torch
 from torch import Tensor, nn
 
-from vln.encoders.files import (
+from vln.encoders.networks.filling import check_finite, fill, weights_of
+from vln.encoders.networks.protocol import Network
+from vln.encoders.networks.timm import TimmNetwork
+from vln.encoders.recipe import Recipe
+from vln.encoders.weights.files import (
     OFFLINE,
     check_known,
     checked_interpolation,
     library_weights_missing,
     said,
 )
-from vln.encoders.filling import check_finite, fill, weights_of
-from vln.encoders.networks import Network
-from vln.encoders.networks_timm import TimmNetwork
-from vln.encoders.recipe import Recipe
 
 
 def timm_recipe(name: str) -> Recipe:

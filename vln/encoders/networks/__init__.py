@@ -1,0 +1,1 @@
+"""Tensors -> networks at any picture size, built with open_clip and timm."""

@@ -1,0 +1,1 @@
+"""Files of weights: found, fetched, verified, and read without running anything in them."""
