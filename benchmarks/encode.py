@@ -19,7 +19,7 @@ import torch
 import tyro
 
 from benchmarks.speed import report
-from benchmarks.speed.encoding import KNOWN, EncodeSetting, network_rows
+from benchmarks.speed.encoding import KNOWN, EncodeSetting, named_rows, network_rows
 from benchmarks.speed.machine import check_device, describe
 from benchmarks.speed.rows import Row
 from benchmarks.speed.stored import extraction_rows, gather_rows
@@ -30,6 +30,7 @@ from vln.runs import entry_point, say
 
 GROUPS: Registry[Callable[[EncodeSetting], list[Row]]] = Registry("group of measurements")
 GROUPS.add("network", network_rows)
+GROUPS.add("named", named_rows)
 GROUPS.add("store", gather_rows)
 GROUPS.add("extraction", extraction_rows)
 
@@ -43,7 +44,7 @@ class Config:
     encoders: tuple[str, ...] = tuple(KNOWN)
     """Handles; the first one extracts as well."""
     only: tuple[str, ...] = ()
-    """Groups: network, store, extraction."""
+    """Groups: network, named, store, extraction."""
     device: str = "cpu"
     """Where networks run: cpu or cuda."""
     threads: int = 1

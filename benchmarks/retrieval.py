@@ -19,7 +19,7 @@ import tyro
 from vln import worlds
 from vln.data.captions import ViewCaption, load_view_captions
 from vln.data.connectivity import load_graph
-from vln.encoders import World
+from vln.encoders import Handle, World, world_encoder
 from vln.encoders.loading import load
 from vln.errors import BadConfig
 from vln.features.online import EncodedViews
@@ -80,6 +80,11 @@ def _run(config: Config) -> int:
     import torch
 
     torch.set_num_threads(config.threads)
+    if world_encoder(Handle.parse(config.encoder)) is not None:
+        raise BadConfig(
+            f"--encoder {config.encoder} reads no words. Name a network that does, such as "
+            "clip_rn50."
+        )
     data = worlds.locate(config.env, config.data).data
     world = World(data, load_graph(data))
     captions = load_view_captions(data, config.split, graph=world.graph)

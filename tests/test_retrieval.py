@@ -1,8 +1,14 @@
 """Views found by captions and captions by views."""
 
+import json
+import re
+import shutil
+
 import numpy as np
 import pytest
+from safetensors.torch import save_file
 
+from benchmarks import retrieval
 from benchmarks.retrieval import retrieve
 from vln.data.captions import ViewCaption
 from vln.errors import BadConfig
@@ -72,3 +78,40 @@ def test_captions_of_one_draw_are_pairwise_different():
 def test_draws_of_nothing_are_refused(wrong):
     with pytest.raises(BadConfig, match="expected 1 or more among 2 or more"):
         retrieve(Source(), CAPTIONS, **wrong)
+
+
+@pytest.fixture
+def captioned(tiny_panoramas, tmp_path):
+    """The tiny world with pictures, and a caption of one view of every viewpoint."""
+    folder = shutil.copytree(tiny_panoramas.folder, tmp_path / "world")
+    graph = tiny_panoramas.graph
+    names = [f"{graph.scan_of(i)}/{viewpoint}" for i, viewpoint in enumerate(graph.viewpoints)]
+    content = {
+        "images": [{"id": i, "file_name": f"{name}_12"} for i, name in enumerate(names)],
+        "annotations": [{"image_id": i, "caption": f"Door {i}."} for i in range(len(names))],
+    }
+    (folder / "captions").mkdir()
+    (folder / "captions" / "captions_train.json").write_text(json.dumps(content))
+    return folder
+
+
+def test_the_command_finds_as_much_as_chance_with_weights_that_mean_nothing(
+    captioned, clip_tensors, tmp_path, capsys
+):
+    save_file(clip_tensors(layers=1), tmp_path / "small.safetensors")
+    encoder = f"clip:{tmp_path / 'small.safetensors'}+direct+32px"
+    where = ["--env", "r2r", "--data", str(captioned), "--split", "train"]
+
+    code = retrieval.main([*where, "--encoder", encoder, "--among", "20", "--draws", "5"])
+
+    said = capsys.readouterr().out
+    assert code == 0
+    assert "20 views, 5 draws; chance 5.0 %" in said
+    rates = [float(rate) for rate in re.findall(r"R@1 +([\d.]+) %", said)]
+    assert len(rates) == 2
+    assert max(rates) < 25
+
+
+def test_an_encoder_without_words_is_refused_before_a_world_is_made(capsys):
+    assert retrieval.main(["--encoder", "objects", "--env", "houses"]) == 2
+    assert "reads no words" in capsys.readouterr().err

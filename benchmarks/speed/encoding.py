@@ -16,16 +16,17 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 from safetensors.torch import save_file
+from torch import Tensor
 
 from benchmarks.speed.rows import Clock, Row, Timing, rate_row, value_row
 from vln.data.connectivity import load_graph
 from vln.encoders import World
 from vln.encoders.handle import Handle
 from vln.encoders.loading import load
-from vln.encoders.network import ImageEncoder
+from vln.encoders.network import VIEW, ImageEncoder
 from vln.encoders.networks.openai import untrained_weights
 from vln.encoders.preprocess import fitted
-from vln.encoders.recipes import named
+from vln.encoders.recipes import NETWORKS, named
 from vln.runs import generator
 from vln.service.requests import Limits
 from vln.service.service import EncoderService
@@ -52,6 +53,7 @@ class EncodeSetting:
         device: Where networks run.
         repeats: Timed repeats.
         quick: Do as little as shows that it works.
+        loaded: Encoders by handle.
     """
 
     encoders: tuple[str, ...]
@@ -59,7 +61,7 @@ class EncodeSetting:
     device: str = "cpu"
     repeats: int = 5
     quick: bool = False
-    _loaded: dict[str, ImageEncoder] = field(default_factory=dict)
+    loaded: dict[str, ImageEncoder] = field(default_factory=dict)
 
     @property
     def clock(self) -> Clock:
@@ -85,19 +87,44 @@ class EncodeSetting:
 
     def encoder(self, handle: str) -> ImageEncoder:
         """Gives an encoder with weights that nobody trained, loaded once."""
-        if handle not in self._loaded:
-            architecture = named(Handle.parse(handle)).architecture
-            file = self.scratch / f"{architecture}.safetensors"
-            if not file.exists():
-                save_file(untrained_weights(architecture), file)
-            self._loaded[handle] = load(handle, weights=file, device=self.device)
-        return self._loaded[handle]
+        if handle not in self.loaded:
+            file = self._weights(Handle.parse(handle))
+            self.loaded[handle] = load(handle, weights=file, device=self.device)
+        return self.loaded[handle]
+
+    def _weights(self, handle: Handle) -> Path | None:
+        """Gives a file of weights that nobody trained; None for an encoder that needs none."""
+        architecture = named(handle).architecture
+        file = self.scratch / f"{architecture}.safetensors"
+        if handle.name == "random_rn50":
+            return None
+        if not file.exists():
+            is_clip = handle.name.startswith("clip_")
+            weights = untrained_weights(architecture) if is_clip else untrained_resnet(architecture)
+            save_file(weights, file)
+        return file
 
     def images(self, encoder: ImageEncoder, count: int) -> npt.NDArray[np.uint8]:
         """Gives (count, h, w, 3) noise, as a network sees 640 x 480 views."""
         rng = generator(0, "images")
-        views = rng.integers(256, size=(count, 480, 640, 3), dtype=np.uint8)
+        views = rng.integers(256, size=(count, *VIEW, 3), dtype=np.uint8)
         return fitted(views, encoder.recipe)
+
+
+def named_rows(setting: EncodeSetting) -> list[Row]:
+    """Gives the bare rate of every network with a name, on 640 x 480 views as they come."""
+    rng = generator(0, "views")
+    views = rng.integers(256, size=(1 if setting.quick else 8, *VIEW, 3), dtype=np.uint8)
+    rows = []
+    for name in ("clip_rn50",) if setting.quick else NETWORKS:
+        encoder = setting.encoder(name)
+        # whole frames take much memory, and as much time as six squares
+        batch = views[:2] if encoder.recipe.frame == "native" else views
+        (timing,) = _alternating([_repeated(encoder, batch, 1)], setting, repeats=3)
+        label = f"{name}, {encoder.spec.image_size[1]} x {encoder.spec.image_size[0]}"
+        rows.append(rate_row("named", label, timing, count=len(batch), unit="views/s"))
+        del setting.loaded[name]
+    return rows
 
 
 def network_rows(setting: EncodeSetting) -> list[Row]:
@@ -119,6 +146,15 @@ def _encoder_rows(setting: EncodeSetting, handle: str) -> list[Row]:
     fastest = int(np.argmax([row.value for row in bare]))
     bare[fastest] = replace(bare[fastest], incumbent=KNOWN.get(handle))
     return [*bare, *_service_rows(setting, encoder, setting.batches[fastest])]
+
+
+def untrained_resnet(name: str) -> dict[str, Tensor]:
+    """Gives weights of one of torchvision's ResNets that nobody trained."""
+    import timm
+
+    module = timm.create_model(f"{name}.tv_in1k", pretrained=False)
+    weights: dict[str, Tensor] = module.state_dict()
+    return weights
 
 
 def _repeated(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import time
@@ -13,7 +14,6 @@ import numpy.typing as npt
 
 from benchmarks.speed.encoding import EncodeSetting
 from benchmarks.speed.rows import Row, measure, value_row
-from vln.errors import MissingData
 from vln.features.extract import Extraction, ViewMaker, extract
 from vln.features.source import FeatureTable
 from vln.geometry import NUM_VIEWS
@@ -22,6 +22,7 @@ from vln.runs import generator
 
 PANORAMAS = 10_567
 """Of Matterport's 90 scans."""
+R2R_VIEWS = PANORAMAS * NUM_VIEWS
 DIM = 1024
 BATCH = 64
 PROCESSES = 8
@@ -66,8 +67,8 @@ def gather_rows(setting: EncodeSetting) -> list[Row]:
         rows.append(
             value_row(
                 "store",
-                f"memory of the {size} in {count} processes that have read all of it, pages they "
-                "share counted once",
+                f"memory of the {size} in {count} processes that have read all of it, and in this "
+                "one, pages they share counted once",
                 _shared(file, count),
                 unit="MB",
             )
@@ -105,7 +106,8 @@ def _shared(file: Path, count: int) -> float:
         for other in others:
             assert other.stdout is not None
             other.stdout.readline()  # it has read everything
-        return sum(_proportional(other.pid, file) for other in others)
+        holders = [os.getpid(), *(other.pid for other in others)]  # this process maps it as well
+        return sum(_proportional(holder, file) for holder in holders)
     finally:
         for other in others:
             other.communicate("")
@@ -115,8 +117,6 @@ def _proportional(process: int, file: Path) -> float:
     """Gives the MB of a file's mapping in a process, shared pages divided among their sharers."""
     lines = Path(f"/proc/{process}/smaps").read_text().splitlines()
     starts = [i for i, line in enumerate(lines) if line.endswith(file.name)]
-    if not starts:
-        raise MissingData(f"process {process} does not map {file}.")
     found = [
         next(line for line in lines[start:] if line.startswith("Pss:")).split()[1]
         for start in starts
@@ -126,7 +126,8 @@ def _proportional(process: int, file: Path) -> float:
 
 def extraction_rows(setting: EncodeSetting) -> list[Row]:
     """Extracts the small world with the first encoder, beside its parts alone."""
-    encoder = setting.encoder(setting.encoders[0] + ("+64px" if setting.quick else ""))
+    first = setting.encoders[0]
+    encoder = setting.encoder(f"{first}+64px" if setting.quick and "px" not in first else first)
     world, graph = setting.world, setting.world.graph
     maker = ViewMaker(find_panoramas(world.data, graph=graph), encoder.recipe)
     count = 1 if setting.quick else 4
@@ -148,6 +149,12 @@ def extraction_rows(setting: EncodeSetting) -> list[Row]:
             unit="views/s",
             rising=True,
             details={"wall_s": wall, "cpu_s": cpu},
+        ),
+        value_row(
+            "extraction",
+            f"{encoder.handle}: all {R2R_VIEWS:,} views of R2R at this rate",
+            R2R_VIEWS * wall / views / 3600,
+            unit="hours",
         ),
     ]
 
