@@ -18,7 +18,7 @@ from vln.encoders.recipe import Recipe
 from vln.errors import BadConfig, CorruptData, InUse, MissingData
 from vln.features import store
 from vln.features.extract import BLOCKS, Extraction, ViewMaker, extract, view_camera
-from vln.features.online import EncodedViews
+from vln.features.online import EncodedPictures, EncodedViews
 from vln.panorama.sources import find_panoramas
 from vln.service.requests import Limits
 from vln.service.service import EncoderService
@@ -252,3 +252,31 @@ def wait_for(condition, *, timeout_s=60):
             return found
         time.sleep(0.02)
     raise AssertionError("it never came")
+
+
+def test_a_service_takes_more_words_than_its_queue_holds(world):
+    class Reader(Colours):
+        def tokens(self, texts):
+            return np.array([[len(text)] for text in texts])
+
+        def encode(self, kind, items):
+            return items.astype(np.float32) if kind == "text" else super().encode(kind, items)
+
+    reader = Reader()
+    limits = Limits(max_batch=16, max_queue_items=200)
+    with (
+        EncoderService({reader.handle: reader.encode}, limits=limits) as service,
+        EncodedPictures(reader, service, client="words") as source,
+    ):
+        found = source.texts(["x" * (number % 50) for number in range(1000)])
+
+    np.testing.assert_array_equal(found[:, 0], np.arange(1000) % 50)
+
+
+def test_a_batch_of_panoramas_may_be_larger_than_the_queue(world):
+    encoder = Colours()
+    limits = Limits(max_batch=16, max_queue_items=64)
+    with EncoderService({encoder.handle: encoder.encode}, limits=limits) as service:
+        views = EncodedViews(encoder, service, client="navigation", world=world)
+
+        assert views.gather(np.arange(8)).shape == (8, 36, 9)

@@ -69,6 +69,9 @@ def identity(
 ) -> str:
     """Gives an encoder's fingerprint: who it is, whatever file its weights lie in.
 
+    `clip:FILE` of a released file is who its name is. Weights that another library builds the
+    network for (`open_clip:RN50-quickgelu/openai`) are somebody else.
+
     Reads the weights, but builds no network unless timm fetches them.
 
     Raises:

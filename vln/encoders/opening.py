@@ -202,7 +202,7 @@ def _timm(
         _read(file) if file else library.timm_weights(name, folders=folders, download=download)
     )
     return Opened(
-        layout=f"timm:{name}",
+        layout=f"timm:{name.partition('.')[0]}",  # the weights tell their tag
         weights=_digest(tensors),
         recipe=recipe,
         build=partial(library.timm_network, name, tensors, source=file or f"timm:{name}"),

@@ -136,6 +136,11 @@ def _checked(images: Pictures) -> Tensor:
     Raises:
         BadImage: They are no such pictures.
     """
+    if not isinstance(images, np.ndarray | Tensor):
+        raise BadImage(
+            f"pictures as a {type(images).__name__}; expected one array, uint8 (N, height, width, "
+            "3). Stack pictures of one size with numpy.stack."
+        )
     shape, dtype = tuple(images.shape), str(images.dtype).removeprefix("torch.")
     if dtype != "uint8" or len(shape) != 4 or shape[3] != 3:
         raise BadImage(

@@ -19,7 +19,7 @@ from vln.errors import BadConfig
 from vln.features import catalogue, known, store
 from vln.features.exchange.exporting import export
 from vln.features.exchange.importing import Imported, import_file
-from vln.features.extract import Extraction, best_block
+from vln.features.extract import Extraction, best_block, best_workers
 from vln.features.layout import read_index
 from vln.features.opened import extract_features
 from vln.features.part import MB
@@ -57,8 +57,8 @@ class Extract(InWorld):
     """Where it runs: cpu, cuda, cuda:1."""
     threads: int = 1
     """Of the network on a CPU; more than free cores is slower than one."""
-    workers: int = 1
-    """Threads that read and render panoramas."""
+    workers: int | None = None
+    """Threads that read and render panoramas; as many as keep the device busy where absent."""
     block: int | None = None
     """Views that the network gets at once; what the device does fastest where absent."""
     dtype: Literal["float16", "float32"] = "float16"
@@ -168,7 +168,7 @@ def _extract(command: Extract) -> str:
         raise BadConfig(f"--threads {command.threads}; expected 1 or more.")
     torch.set_num_threads(command.threads)
     settings = Extraction(
-        workers=command.workers,
+        workers=best_workers(command.device) if command.workers is None else command.workers,
         block=best_block(command.device) if command.block is None else command.block,
         dtype=command.dtype,
     )

@@ -7,6 +7,7 @@ kill interrupted is cut in the same way again, so the bytes do not depend on int
 
 from __future__ import annotations
 
+import os
 import threading
 from collections import deque
 from collections.abc import Iterator
@@ -79,6 +80,15 @@ def best_block(device: str) -> int:
     where it was not measured, a number that fills them.
     """
     return 8 if device.startswith("cpu") else 288
+
+
+def best_workers(device: str) -> int:
+    """Gives the threads that keep a device busy with views.
+
+    A CPU core encodes ten views/s and renders hundreds; a GPU encodes thousands, so there all
+    cores but one render.
+    """
+    return 1 if device.startswith("cpu") else max(1, min(16, (os.cpu_count() or 1) - 1))
 
 
 def view_camera(recipe: Recipe) -> Camera:
@@ -154,7 +164,9 @@ def extract(
         CannotWrite: There is no room.
         EncodingFailed: The encoder gives no finite numbers, or runs out of memory.
     """
-    settings = settings or Extraction(block=best_block(encoder.device))
+    settings = settings or Extraction(
+        workers=best_workers(encoder.device), block=best_block(encoder.device)
+    )
     panoramas = panoramas or find_panoramas(world.data, graph=world.graph)
     maker = ViewMaker(panoramas, encoder.recipe)
     writer = StoreWriter(
@@ -220,10 +232,16 @@ class _Pipeline:
     ) -> Iterator[tuple[range, npt.NDArray[np.float32]]]:
         """Gives every shard and its (n, 36, D) features, in order, one shard behind the encoder."""
         waiting: deque[tuple[range, list[Answer]]] = deque()
+        unseen: deque[Answer] = deque()
         views = self._rendered([panorama for shard in shards for panorama in shard])
         for shard in shards:
-            blocks = _blocks(views, count=len(shard), size=self._block)
-            waiting.append((shard, [self._client.submit(encoder, "images", b) for b in blocks]))
+            waiting.append((shard, []))
+            for block in _blocks(views, count=len(shard), size=self._block):
+                answer = self._client.submit(encoder, "images", block)
+                waiting[-1][1].append(answer)
+                unseen.append(answer)
+                while unseen[0].done():  # or a failure would be noticed hundreds of views later
+                    unseen.popleft().result()
             if len(waiting) > 1:
                 yield self._taken(*waiting.popleft())
         while waiting:

@@ -6,6 +6,7 @@ batches: agents in an environment, extraction, text, retrieval.
 
 from __future__ import annotations
 
+import threading
 from collections import OrderedDict
 from collections.abc import Sequence
 from types import TracebackType
@@ -17,6 +18,7 @@ import numpy.typing as npt
 from vln.encoders.base import World
 from vln.errors import BadConfig
 from vln.features.extract import ViewMaker
+from vln.geometry import NUM_VIEWS
 from vln.panorama.sources import find_panoramas
 from vln.service.answer import Answer
 from vln.service.service import EncoderService
@@ -25,6 +27,8 @@ if TYPE_CHECKING:
     from vln.encoders.network import ImageEncoder
 
 Floats = npt.NDArray[np.float32]
+REQUEST = 128
+"""Items of a request at most."""
 Source = TypeVar("Source", bound="EncodedPictures")
 
 
@@ -63,7 +67,7 @@ class EncodedPictures:
             BadImage: They are no such pictures.
             EncodingFailed: The encoder could not answer.
         """
-        return self._client.encode(self.encoder.handle, "images", images)
+        return self._encoded("images", images)
 
     def texts(self, texts: Sequence[str]) -> Floats:
         """Gives (N, E) float32 features of texts, comparable with those of pictures.
@@ -72,7 +76,13 @@ class EncodedPictures:
             BadConfig: The encoder reads no words, or a text is too long for it.
             EncodingFailed: It could not answer.
         """
-        return self._client.encode(self.encoder.handle, "text", self.encoder.tokens(texts))
+        return self._encoded("text", self.encoder.tokens(texts))
+
+    def _encoded(self, kind: str, items: npt.NDArray[Any]) -> Floats:
+        """Gives the features of any number of items, asked for in requests that a queue takes."""
+        parts = [items[start : start + REQUEST] for start in range(0, max(1, len(items)), REQUEST)]
+        asked = [self._client.submit(self.encoder.handle, kind, part) for part in parts]
+        return np.concatenate([answer.result() for answer in asked])
 
     def close(self) -> None:
         """Leaves the service."""
@@ -92,6 +102,8 @@ class EncodedPictures:
 
 class EncodedViews(EncodedPictures):
     """A `FeatureSource` that renders and encodes panoramas when they are first asked for.
+
+    For one thread; each client has one of its own.
 
     Args:
         encoder: As for `EncodedPictures`.
@@ -116,6 +128,7 @@ class EncodedViews(EncodedPictures):
         self._graph, self._keep = world.graph, keep
         self._maker = ViewMaker(find_panoramas(world.data, graph=world.graph), encoder.recipe)
         self._kept: OrderedDict[int, Floats] = OrderedDict()
+        self._lock = threading.Lock()  # of what is kept
 
     def gather(self, panorama: npt.NDArray[np.int64]) -> Floats:
         """Gives (B, 36, D) float32 features of panoramas (B,).
@@ -125,16 +138,18 @@ class EncodedViews(EncodedPictures):
             EncodingFailed: The encoder could not answer.
         """
         wanted = dict.fromkeys(panorama.tolist())
-        asked = {one: self._ask(one) for one in wanted if one not in self._kept}
-        found = {one: self._kept[one] for one in wanted if one in self._kept}
+        with self._lock:
+            found = {one: self._kept[one] for one in wanted if one in self._kept}
+        asked = {one: self._ask(one) for one in wanted if one not in found}
         found |= {one: answer.result() for one, answer in asked.items()}
-        for one in wanted:
-            self._kept[one] = found[one]
-            self._kept.move_to_end(one)
-        while len(self._kept) > self._keep:
-            self._kept.popitem(last=False)
+        with self._lock:
+            for one in wanted:
+                self._kept[one] = found[one]
+                self._kept.move_to_end(one)
+            while len(self._kept) > self._keep:
+                self._kept.popitem(last=False)
         if not found:
-            return np.empty((0, 36, self.dim), dtype=np.float32)
+            return np.empty((0, NUM_VIEWS, self.dim), dtype=np.float32)
         return np.stack([found[one] for one in panorama.tolist()])
 
     def of_views(self, panorama: npt.NDArray[np.int64], view: npt.NDArray[np.int64]) -> Floats:
@@ -151,9 +166,10 @@ class EncodedViews(EncodedPictures):
         asked = []
         for one in np.unique(panorama).tolist():  # rendered one by one, encoded in batches
             rows = np.flatnonzero(panorama == one)
-            asked.append((rows, self._ask(one, view[rows])))
-        for rows, answer in asked:
-            found[rows] = answer.result()
+            which, place = np.unique(view[rows], return_inverse=True)
+            asked.append((rows, place, self._ask(one, which)))
+        for rows, place, answer in asked:
+            found[rows] = answer.result()[place]
         return found
 
     def _ask(self, panorama: int, which: npt.NDArray[np.int64] | None = None) -> Answer:

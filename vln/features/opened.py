@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
+Panoramas = SkyboxSource | EquirectangularSource
+
 
 def open_features(encoder: str, world: World, *, device: str = "cpu") -> FeatureTable | None:
     """Gives an encoder's features of a world, worked out and stored where they are not yet.
@@ -111,9 +113,7 @@ def _imported(handle: Handle, world: World) -> FeatureTable:
 
 def _networks(handle: Handle, world: World, *, device: str) -> FeatureTable:
     """Gives our own features of a network, else the only imported ones, else extracts them."""
-    panoramas = _pictures(world)
-    source = "" if panoramas is None else pictures_identity(world.data, world.graph)
-    own = _own(handle, world, source=source)
+    own = _own(handle, world)
     if own is not None:
         return own
     imported = store.imported(world.graph, encoder=handle.plain, cache=world.cache)
@@ -128,15 +128,17 @@ def _networks(handle: Handle, world: World, *, device: str) -> FeatureTable:
     return extract_features(str(handle), world, device=device)
 
 
-def _own(handle: Handle, world: World, *, source: str) -> FeatureTable | None:
+def _own(handle: Handle, world: World) -> FeatureTable | None:
     """Gives our own features where they are in the store already.
 
-    Where the weights are at hand, only features made with them count; where the pictures are, only
-    features made from them.
+    Where the weights are at hand, only features made with them count; where all pictures are, only
+    features made from them. Where neither is, the features were made elsewhere and brought here.
     """
-    if not store.folder_of(world.graph, cache=world.cache).is_dir():
-        return None
     graph, cache = world.graph, world.cache
+    if not store.holds(graph, encoder=handle.plain, cache=cache):
+        return None
+    whole = _shown(world, _pictures(world)) == len(graph.viewpoints)
+    source = pictures_identity(world.data, graph) if whole else ""
     if not store.holds(graph, encoder=handle.plain, source=source, cache=cache):
         return None  # before weights are read, which takes seconds
     from vln.encoders.loading import identity
@@ -180,7 +182,7 @@ def extract_features(
             "clip_rn50."
         )
     panoramas = _pictures(world)
-    shown = 0 if panoramas is None else num_shown(panoramas, world.graph)
+    shown = _shown(world, panoramas)
     if panoramas is None or shown < len(world.graph.viewpoints):
         raise MissingFeatures(_lacks(handle, world, shown=shown))
     from vln.encoders.loading import load
@@ -201,7 +203,12 @@ def weight_folders(world: World) -> tuple[Path, ...]:
     return (world.data / "weights", (world.cache or cache_root()) / "weights")
 
 
-def _pictures(world: World) -> SkyboxSource | EquirectangularSource | None:
+def _shown(world: World, panoramas: Panoramas | None) -> int:
+    """Gives of how many viewpoints there are pictures."""
+    return 0 if panoramas is None else num_shown(panoramas, world.graph)
+
+
+def _pictures(world: World) -> Panoramas | None:
     try:
         return find_panoramas(world.data, graph=world.graph)
     except MissingData:
@@ -242,11 +249,11 @@ def _lacks(handle: Handle, world: World, *, shown: int, weights: str = "") -> st
 def _cost(handle: Handle, world: World) -> str:
     """Gives what extraction takes, in words."""
     views = len(world.graph.viewpoints) * NUM_VIEWS
-    known = NETWORKS.get(handle.name)
+    known = None if handle.words else NETWORKS.get(handle.plain)
     if known is None or known.views_per_second is None:
         return f"{views:,} views"
     hours = views / known.views_per_second / 3600
     return (
-        f"{views:,} views or about {hours:.1f} hours of one CPU core (in fp32, at "
-        f"{known.views_per_second:g} views/s; +bf16 takes less than half, a GPU minutes)"
+        f"{views:,} views or about {hours:.1f} hours of one CPU core at "
+        f"{known.views_per_second:g} views/s (half of it with --encoder {handle}+bf16)"
     )

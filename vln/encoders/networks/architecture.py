@@ -77,18 +77,14 @@ class ClipArchitecture:
         try:
             found = cls(**_vision(tensors), **_text(tensors))
         except (KeyError, IndexError, ValueError) as error:
+            problem = f"no {error.args[0]}" if isinstance(error, KeyError) else str(error)
             raise CheckpointMismatch(
-                f"{source} holds no CLIP in the layout of OpenAI's weights ({error}). Expected "
+                f"{source} holds no CLIP in the layout of OpenAI's weights ({problem}). Expected "
                 "tensors such as visual.conv1.weight and text_projection; weights of other "
                 "networks are read with open_clip:NAME/FILE or timm:NAME."
             ) from None
-        for name, width in (
-            ("pictures", found.width * (1 if found.patch else STRIDE)),
-            (
-                "texts",
-                found.text_width,
-            ),
-        ):
+        seen = found.width * (1 if found.patch else STRIDE)
+        for name, width in (("pictures", seen), ("texts", found.text_width)):
             if not width or width % HEAD_WIDTH:
                 raise CheckpointMismatch(
                     f"{source}: {width} features for {name} are no multiple of {HEAD_WIDTH}, the "

@@ -13,11 +13,13 @@ from torch import Tensor, nn
 from vln.errors import CheckpointMismatch, CorruptData
 
 _COUNTER = ".num_batches_tracked"
+_SCALARS = frozenset(("logit_scale", "logit_bias"))
+"""The field saves them with one dimension or none."""
 _SHOWN = 3
 
 
 def weights_of(tensors: Mapping[str, Tensor], *, leave: Iterable[str] = ()) -> dict[str, Tensor]:
-    """Gives the tensors that change what a network gives, in float32.
+    """Gives the tensors that change what a network gives, in float32; scalars without dimensions.
 
     How many batches a network was trained on (`num_batches_tracked`) changes nothing, and the
     field's files hold it or not.
@@ -28,10 +30,16 @@ def weights_of(tensors: Mapping[str, Tensor], *, leave: Iterable[str] = ()) -> d
     """
     left = set(leave)
     return {
-        name: tensor.to(torch.float32) if tensor.is_floating_point() else tensor
+        name: _plain(name, tensor)
         for name, tensor in tensors.items()
         if name not in left and not name.endswith(_COUNTER)
     }
+
+
+def _plain(name: str, tensor: Tensor) -> Tensor:
+    if name in _SCALARS and tensor.numel() == 1:
+        tensor = tensor.reshape(())
+    return tensor.to(torch.float32) if tensor.is_floating_point() else tensor
 
 
 def check_finite(tensors: Mapping[str, Tensor], *, source: object) -> None:
@@ -65,14 +73,19 @@ def fill(module: nn.Module, tensors: Mapping[str, Tensor], *, source: object, of
         CheckpointMismatch: Names or shapes differ; the message says which.
     """
     state = module.state_dict()
-    wanted = {name: value.shape for name, value in state.items() if not name.endswith(_COUNTER)}
+    wanted = weights_of(state)
     problems = {
         "missing": sorted(wanted.keys() - tensors.keys()),
         "not expected": sorted(tensors.keys() - wanted.keys()),
         "of another shape": [
-            f"{name} {tuple(tensors[name].shape)} instead of {tuple(wanted[name])}"
+            f"{name} {tuple(tensors[name].shape)} instead of {tuple(wanted[name].shape)}"
             for name in sorted(wanted.keys() & tensors.keys())
-            if wanted[name] != tensors[name].shape
+            if wanted[name].shape != tensors[name].shape
+        ],
+        "of another type": [
+            f"{name} {tensors[name].dtype} instead of {wanted[name].dtype}"
+            for name in sorted(wanted.keys() & tensors.keys())
+            if wanted[name].dtype != tensors[name].dtype
         ],
     }
     if any(problems.values()):
@@ -81,8 +94,13 @@ def fill(module: nn.Module, tensors: Mapping[str, Tensor], *, source: object, of
             f"{source} does not hold the weights of {of}: {listed}. Use the weights that belong "
             "to this encoder, or the encoder that belongs to these weights."
         )
-    counters = {name: torch.zeros((), dtype=torch.int64) for name in state if name not in wanted}
-    module.load_state_dict({**tensors, **counters}, assign=True)
+    shaped = {name: tensor.reshape(state[name].shape) for name, tensor in tensors.items()}
+    counters = {
+        name: torch.zeros((), dtype=torch.int64, device="cpu")
+        for name in state
+        if name not in wanted
+    }
+    module.load_state_dict({**shaped, **counters}, assign=True)
 
 
 def _some(names: list[str]) -> str:

@@ -7,6 +7,7 @@ keeps what it fetches in caches of its own.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any, Final
 
@@ -23,13 +24,12 @@ from vln.encoders.networks.tokens import Tokenizer
 from vln.encoders.networks.wrapped import network_of
 from vln.encoders.recipe import Recipe
 from vln.encoders.weights.files import (
-    OFFLINE,
     check_known,
     checked_interpolation,
     found,
     library_weights_missing,
-    said,
 )
+from vln.encoders.weights.hub import OFFLINE, hub, said
 from vln.encoders.weights.tensors import NOTES
 from vln.errors import BadConfig, MissingWeights
 
@@ -101,9 +101,9 @@ def open_clip_file(name: str, *, folders: Sequence[Path], download: bool) -> Pat
             handle, f"{stem}.safetensors", folders, why="no download is wanted"
         )
     try:
-        return Path(
-            open_clip.download_pretrained(open_clip.get_pretrained_cfg(network, pretrained))
-        )
+        with hub():
+            config = open_clip.get_pretrained_cfg(network, pretrained)
+            return Path(open_clip.download_pretrained(config))
     except OFFLINE as error:
         raise library_weights_missing(
             handle, f"{stem}.safetensors", folders, why=said(error)
@@ -152,7 +152,8 @@ def open_clip_tokenizer(network: str) -> Tokenizer:
         MissingWeights: Its vocabulary is not here and not to be had.
     """
     try:
-        made: Tokenizer = open_clip.get_tokenizer(network)
+        with _asks(open_clip.get_model_config(network)):
+            made: Tokenizer = open_clip.get_tokenizer(network)
     except (*OFFLINE, ImportError) as error:
         raise MissingWeights(
             f"open_clip cannot make the tokenizer of {network} from what is here ({said(error)}). "
@@ -176,7 +177,7 @@ def _model(network: str) -> Any:  # noqa: ANN401
             config[tower][own] = False
     try:
         # The CPU's generator alone: torch.manual_seed would seed the GPUs' as well.
-        with torch.random.fork_rng(devices=[]), torch.device("cpu"):
+        with torch.random.fork_rng(devices=[]), torch.device("cpu"), _asks(config):
             torch.default_generator.manual_seed(0)
             return kind(**config)
     except OFFLINE as error:
@@ -186,15 +187,17 @@ def _model(network: str) -> Any:  # noqa: ANN401
         ) from error
 
 
+def _asks(config: Mapping[str, Any]) -> AbstractContextManager[None]:
+    """Gives what surrounds the making of what a configuration takes from the hub, if anything."""
+    from_hub = any(name in config["text_cfg"] for name in ("hf_model_name", "hf_tokenizer_name"))
+    return hub() if from_hub else nullcontext()
+
+
 def _converted(model: Any, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:  # noqa: ANN401
     """Gives tensors as a model of open_clip's calls them: older and foreign layouts are renamed."""
     converted: dict[str, Tensor] = convert_state_dict(model, dict(tensors))
     if "positional_embedding" in converted and not hasattr(model, "positional_embedding"):
         converted = convert_to_custom_text_state_dict(converted)
-    for name in ("logit_scale", "logit_bias"):  # saved with one dimension or none
-        own = getattr(model, name, None)
-        if name in converted and own is not None and converted[name].numel() == 1:
-            converted[name] = converted[name].reshape(own.shape)
     return converted
 
 

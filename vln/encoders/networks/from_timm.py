@@ -15,12 +15,11 @@ from vln.encoders.networks.protocol import Network
 from vln.encoders.networks.timm import TimmNetwork
 from vln.encoders.recipe import Recipe
 from vln.encoders.weights.files import (
-    OFFLINE,
     check_known,
     checked_interpolation,
     library_weights_missing,
-    said,
 )
+from vln.encoders.weights.hub import OFFLINE, hub, said
 
 
 def timm_recipe(name: str) -> Recipe:
@@ -49,7 +48,8 @@ def timm_weights(name: str, *, folders: Sequence[Path], download: bool) -> dict[
     why = "no download is wanted"
     if download:
         try:
-            tensors = weights_of(_module(name, pretrained=True).state_dict())
+            with hub():
+                tensors = weights_of(_module(name, pretrained=True).state_dict())
         except OFFLINE as error:
             why = said(error)
         else:

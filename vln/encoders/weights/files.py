@@ -8,13 +8,9 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 from vln.errors import BadConfig, MissingWeights
-
-OFFLINE: Final = (OSError, RuntimeError, ValueError)
-"""What the libraries' downloads raise: their own errors are children of these."""
-
 
 def found(file: Path, *, folders: Sequence[Path], handle: str, tags: Iterable[str] = ()) -> Path:
     """Gives a file that is named, as it is or under the folders.
@@ -71,9 +67,3 @@ def checked_interpolation(name: str, network: str) -> Any:  # noqa: ANN401, one 
             "bicubic or bilinear. Use another network."
         )
     return name
-
-
-def said(error: Exception) -> str:
-    """Gives the first line of what an error says."""
-    lines = str(error).strip().splitlines()
-    return lines[0][:160].rstrip(".") if lines else type(error).__name__

@@ -14,7 +14,7 @@ import warnings
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import torch
 
@@ -27,8 +27,8 @@ NOTES: Final = frozenset(("input_resolution", "context_length", "vocab_size"))
 """Integers that OpenAI's archives hold beside the weights; state dicts may lack them."""
 _NESTED: Final = ("state_dict", "model_state_dict", "model")
 """Where training checkpoints hold the weights: open_clip's and timm's, then others'."""
-_PARALLEL: Final = "module."
-"""What torch's DistributedDataParallel puts before every name."""
+_WRAPPERS: Final = ("module.", "_orig_mod.")
+"""What torch's DistributedDataParallel and torch.compile put before every name."""
 _HEAD: Final = 512
 _ZIP, _PICKLE, _GIT_LFS = b"PK\x03\x04", b"\x80", b"version https://git-lfs"
 _WEB_PAGE = re.compile(
@@ -58,7 +58,7 @@ def read_tensors(file: Path) -> dict[str, torch.Tensor]:
     """Gives the tensors of a file of weights by name, on the CPU and without gradients.
 
     The form is told by the content, whatever the suffix. Of a training checkpoint the weights are
-    taken, and a `module.` before all names is dropped.
+    taken, and what a wrapper puts before all names (`module.`, `_orig_mod.`) is dropped.
 
     Raises:
         MissingWeights: There is no such file, or it may not be read.
@@ -75,7 +75,7 @@ def read_tensors(file: Path) -> dict[str, torch.Tensor]:
         held = _loaded(file)
     else:
         raise _not_weights(file, head)
-    return _checked(file, _without_parallel(_weights(file, held)))
+    return _checked(file, _unwrapped(_weights(file, held)))
 
 
 def digest(tensors: Mapping[str, torch.Tensor]) -> str:
@@ -197,9 +197,11 @@ def _weights(file: Path, held: object) -> dict[str, torch.Tensor]:
     return {name: value.detach() for name, value in held.items()}
 
 
-def _without_parallel(tensors: dict[str, Any]) -> dict[str, Any]:
-    if all(name.startswith(_PARALLEL) for name in tensors):
-        return {name.removeprefix(_PARALLEL): value for name, value in tensors.items()}
+def _unwrapped(tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    for prefix in _WRAPPERS:
+        if all(name.startswith(prefix) for name in tensors):
+            shorter = {name.removeprefix(prefix): value for name, value in tensors.items()}
+            return _unwrapped(shorter)
     return tensors
 
 
