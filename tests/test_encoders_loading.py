@@ -1,3 +1,4 @@
+import os
 import subprocess
 import sys
 
@@ -127,9 +128,14 @@ def _reshaped(tensors):
     tensors["visual.ln_post.bias"] = torch.zeros(65)
 
 
+def _integers(tensors):
+    tensors["visual.ln_post.bias"] = torch.zeros(64, dtype=torch.int64)
+
+
 @pytest.mark.parametrize(
     ("change", "said"),
     [
+        (_integers, "of another type: visual.ln_post.bias torch.int64 instead of torch.float32"),
         (_missing, "missing: visual.ln_post.bias"),
         (_surplus, "not expected: visual.head"),
         (_reshaped, r"visual.ln_post.bias \(65,\) instead of \(64,\)"),
@@ -202,6 +208,58 @@ def test_torchvisions_weights_give_torchvisions_features(name, tmp_path, views):
     assert encoder.grid(views).shape == (2, 2048, 2, 3)
     with pytest.raises(BadConfig, match="reads no texts"):
         encoder.tokens(["go"])
+
+
+@pytest.mark.parametrize("prefix", ["module.", "_orig_mod.", "module._orig_mod."])
+def test_what_wrappers_leave_in_a_file_makes_no_other_encoder(
+    weights, clip_tensors, tmp_path, prefix
+):
+    tensors = {name: value.half() for name, value in clip_tensors(**TRANSFORMER).items()}
+    tensors["logit_scale"] = tensors["logit_scale"].reshape(1)
+    wrapped = {f"{prefix}{name}": value for name, value in tensors.items()}
+    file = _saved({"state_dict": wrapped, "epoch": 3}, tmp_path / "wrapped.pt")
+    assert load(f"clip:{file}").spec.fingerprint == identity(f"clip:{weights}/half.pt")
+
+
+def test_equal_encoders_have_equal_identities(weights):
+    file = f"clip:{weights}/half.pt"
+    assert identity(f"{file}+center+64px") == identity(file)
+    assert identity(f"{file}+bgr+w8") == identity(f"{file}+w8+bgr")
+    assert identity("random_rn50+224px") == identity("random_rn50")
+
+
+def test_an_identity_is_the_same_in_every_process():
+    program = "from vln.encoders.loading import identity; print(identity('random_rn50+bf16'))"
+    for seed in ("1", "2"):
+        found = subprocess.run(
+            [sys.executable, "-c", program],
+            env=os.environ | {"PYTHONHASHSEED": seed},
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        assert found.stdout.strip() == identity("random_rn50+bf16")
+
+
+def test_a_released_file_is_who_its_name_is(clip_tensors, tmp_path):
+    import open_clip
+
+    config = open_clip.get_model_config("RN50-quickgelu")
+    file = _saved(
+        clip_tensors({name: config[name] for name in ("embed_dim", "vision_cfg")}),
+        tmp_path / "RN50.pt",
+    )
+    assert identity("clip_rn50", weights=file) == identity(f"clip:{file}")
+
+
+def test_a_tag_of_timms_is_told_by_its_weights(tmp_path):
+    import timm
+
+    tensors = timm.create_model("resnet18", pretrained=False).state_dict()
+    file = tmp_path / "own.safetensors"
+    safetensors.torch.save_file(tensors, file)
+    one, other = (identity(f"timm:resnet18{tag}+224px", weights=file) for tag in ("", ".a1_in1k"))
+    assert one == other
 
 
 def test_another_resnets_weights_are_refused(tmp_path):

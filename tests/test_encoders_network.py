@@ -1,11 +1,13 @@
 import threading
+import weakref
 
 import numpy as np
 import pytest
 import torch
 
 from vln.encoders.loading import load
-from vln.encoders.network import ImageEncoder, _no_tf32
+from vln.encoders.network import ImageEncoder
+from vln.encoders.networks.exact import ExactFactors
 from vln.errors import BadConfig, BadImage, EncodingFailed, OutOfMemory
 from vln.runs import generator
 
@@ -192,6 +194,14 @@ def test_what_are_no_tokens_is_refused(encoder, tokens):
         encoder.text(tokens)
 
 
+@pytest.mark.parametrize("token", [-1, 49408])
+def test_tokens_that_no_text_has_are_refused(encoder, token):
+    tokens = encoder.tokens(["go"])
+    tokens[0, 3] = token
+    with pytest.raises(BadConfig, match=rf"{token}.*expected 0 to 49407"):
+        encoder.text(tokens)
+
+
 def test_a_service_asks_by_kind(encoder, views):
     tokens = encoder.tokens(["go"])
     np.testing.assert_array_equal(encoder.encode("images", views), encoder.images(views))
@@ -225,6 +235,21 @@ def test_memory_that_runs_out_is_told(encoder, views, monkeypatch):
         encoder.images(views)
 
 
+def test_memory_that_ran_out_is_not_kept_by_the_error_that_tells_it(encoder, views, monkeypatch):
+    filled = []
+
+    def fails(images):
+        activations = images * 2
+        filled.append(weakref.ref(activations))
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    monkeypatch.setattr(encoder.network, "pooled", fails)
+    with pytest.raises(OutOfMemory) as caught:
+        encoder.images(views)
+    assert caught.value.__context__ is not None
+    assert filled[0]() is None
+
+
 def test_pictures_and_settings_too_small_for_the_network_are_refused(file, clip_tensors):
     encoder = load(f"clip:{file}+native")
     with pytest.raises(BadImage, match=f"8 x 100 pixels .* places of {encoder.network.stride}"):
@@ -237,7 +262,8 @@ def test_pictures_and_settings_too_small_for_the_network_are_refused(file, clip_
 def test_a_network_without_words_reads_none(encoder, views):
     class Mute:
         module = torch.nn.Identity()
-        dim, grid_dim, text_dim, size, stride, convolutional = 3, 3, 0, 64, 1, False
+        dim, grid_dim, size, stride, convolutional = 3, 3, 64, 1, False
+        text_dim = vocabulary = 0
 
         def pooled(self, images):
             return images.mean((2, 3))
@@ -257,15 +283,38 @@ def test_a_network_without_words_reads_none(encoder, views):
         mute.text(np.zeros((1, 77), np.int64))
 
 
-def test_rounding_to_tf32_is_off_inside_and_as_it_was_outside():
-    conv, matmul = torch.backends.cudnn.conv, torch.backends.cuda.matmul
-    before = conv.fp32_precision, matmul.fp32_precision
-    matmul.fp32_precision = "tf32"
-    try:
-        with _no_tf32():
-            inside = conv.fp32_precision, matmul.fp32_precision
-        after = conv.fp32_precision, matmul.fp32_precision
-    finally:
-        matmul.fp32_precision = before[1]
-    assert inside == ("ieee", "ieee")
-    assert after == (before[0], "tf32")
+def _precisions():
+    conv, cuda, cpu = torch.backends.cudnn.conv, torch.backends.cuda.matmul, torch.backends.mkldnn
+    return [part.fp32_precision for part in (conv, cuda, cpu.conv, cpu.matmul)]
+
+
+@pytest.fixture
+def rounding():
+    """torch may round factors of float32, on CPUs and GPUs, and the settings that say so."""
+    cuda, cpu = torch.backends.cuda.matmul, torch.backends.mkldnn.matmul
+    before = cuda.fp32_precision, cpu.fp32_precision
+    cuda.fp32_precision, cpu.fp32_precision = "tf32", "bf16"
+    yield _precisions()
+    cuda.fp32_precision, cpu.fp32_precision = before
+
+
+def test_factors_are_not_rounded_while_an_encoder_is_at_work(encoder, views, monkeypatch, rounding):
+    inside = []
+
+    def pooled(images):
+        inside.append(_precisions())
+        return images[:, 0, 0]
+
+    monkeypatch.setattr(encoder.network, "pooled", pooled)
+    encoder.images(views)
+    assert inside == [["ieee"] * 4]
+    assert _precisions() == rounding
+
+
+def test_settings_are_put_back_after_the_last_who_needs_them(rounding):
+    exact = ExactFactors()
+    with exact:
+        with exact:
+            pass
+        assert _precisions() == ["ieee"] * 4
+    assert _precisions() == rounding

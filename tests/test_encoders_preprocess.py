@@ -104,6 +104,7 @@ def test_no_pictures_are_no_pictures():
 @pytest.mark.parametrize(
     ("image", "said"),
     [
+        ([np.zeros((8, 8, 3), np.uint8)], "as a list; expected one array"),
         (np.zeros((1, 8, 8, 3), np.float32), "type float32"),
         (np.zeros((8, 8, 3), np.uint8), r"shape \(8, 8, 3\)"),
         (np.zeros((1, 8, 8, 4), np.uint8), r"shape \(1, 8, 8, 4\)"),

@@ -212,6 +212,37 @@ def test_force_replaces_a_file(run, values, tiny_graph, tmp_path):
     assert file.read_bytes().startswith(b"\x89HDF")
 
 
+def test_export_refuses_what_has_changed_since_it_was_written(run, values, tiny_graph, tmp_path):
+    own(values, tiny_graph)
+    (folder,) = store.every(tiny_graph)
+    with (folder / "values.npy").open("r+b") as stream:
+        stream.seek(-3, 2)
+        stream.write(b"\x01")
+    code, _, err = run("export", "--encoder", "clip_rn50", "--out", tmp_path / "out.tsv")
+    assert code == 2
+    assert "not what was written" in err
+    assert not list(tmp_path.glob("*out.tsv*"))
+
+
+def test_a_folder_is_no_file_to_export_to(run, values, tiny_graph, tmp_path):
+    own(values, tiny_graph)
+    (tmp_path / "out.tsv").mkdir()
+    code, _, err = run("export", "--encoder", "clip_rn50", "--out", tmp_path / "out.tsv", "--force")
+    assert code == 2
+    assert "is a folder" in err
+
+
+def test_one_damaged_store_does_not_hide_the_others(run, values, tiny_graph):
+    own(values, tiny_graph, encoder="a", fingerprint="01" * 32)
+    own(values, tiny_graph, encoder="b", fingerprint="02" * 32)
+    (store.every(tiny_graph)[0] / "index.json").write_text("{")
+    code, out, _ = run("info")
+    assert code == 0
+    assert "cannot be read" in out
+    assert "\nb\n" in out or out.startswith("b\n")
+    assert run("info", "--json")[0] == 2
+
+
 def test_help_starts_quickly_and_names_every_command():
     script = """
 import sys

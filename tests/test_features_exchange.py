@@ -11,12 +11,13 @@ import h5py
 import numpy as np
 import pytest
 
+from vln.encoders import NETWORKS
 from vln.errors import BadConfig, CannotWrite, CorruptData, MissingData, MissingFeatures
 from vln.features import catalogue, store
 from vln.features.exchange import exporting
 from vln.features.exchange.exporting import export
 from vln.features.exchange.hdf5 import read_hdf5
-from vln.features.exchange.importing import DIMS, import_file
+from vln.features.exchange.importing import import_file
 from vln.features.exchange.tsv import read_tsv
 
 DIM = 5
@@ -404,7 +405,7 @@ def test_the_width_of_an_unknown_encoder_must_be_said(tsv, tiny_graph, tmp_path)
 
 
 def test_the_width_of_a_known_encoder_need_not_be_said(tiny_graph, tmp_path):
-    values = np.ones((150, 36, DIMS["clip_vit_b32"]), dtype=np.float32)
+    values = np.ones((150, 36, NETWORKS["clip_vit_b32"].dim), dtype=np.float32)
     file = tmp_path / "features.tsv"
     write_as_mattersim(file, tiny_graph, values)
     assert take(file, tiny_graph, tmp_path, encoder="clip_vit_b32", dim=0).table.dim == 512

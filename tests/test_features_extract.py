@@ -1,11 +1,13 @@
 """Extraction: what is stored is what the encoder gives, whatever interrupts it."""
 
 import hashlib
+import shutil
 import signal
 import subprocess
 import sys
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from textwrap import dedent
@@ -15,8 +17,9 @@ import pytest
 
 from vln.encoders import World
 from vln.encoders.recipe import Recipe
-from vln.errors import BadConfig, CorruptData, InUse, MissingData
+from vln.errors import BadConfig, CorruptData, EncodingFailed, InUse, MissingData
 from vln.features import store
+from vln.features.catalogue import unfinished
 from vln.features.extract import BLOCKS, Extraction, ViewMaker, extract, view_camera
 from vln.features.online import EncodedPictures, EncodedViews
 from vln.panorama.sources import find_panoramas
@@ -141,6 +144,52 @@ def test_panoramas_asked_for_again_are_not_encoded_again(world):
     assert sum(encoder.batches) == 72 + 36 + 36  # 5 had to make room for 7
 
 
+def test_a_view_that_is_asked_for_often_is_encoded_once(world):
+    encoder = Colours()
+    with EncoderService({encoder.handle: encoder.encode}) as service:
+        views = EncodedViews(encoder, service, client="retrieval", world=world)
+        panorama, view = np.full(2000, 4), np.arange(2000) % 5
+        found = views.of_views(panorama, view)
+        whole = views.gather(panorama[:1])[0]
+
+    assert sum(encoder.batches) == 5 + 36
+    np.testing.assert_array_equal(found, whole[view])
+
+
+def test_several_threads_may_gather_from_one_source(world):
+    encoder = Colours()
+    with EncoderService({encoder.handle: encoder.encode}) as service:
+        views = EncodedViews(encoder, service, client="navigation", world=world, keep=2)
+        expected = views.gather(np.arange(6))
+        asked = np.random.default_rng(0).integers(0, 6, size=(60, 4))
+        with ThreadPoolExecutor(6) as pool:
+            found = list(pool.map(views.gather, asked))
+
+    np.testing.assert_array_equal(np.stack(found), expected[asked])
+
+
+def test_the_same_place_in_other_pictures_is_another_place(world, tmp_path):
+    other = make_tiny_world(tmp_path / "other")
+    write_skyboxes(other.folder, other.graph, size=8)
+    worlds = [world, World(other.folder, other.graph, world.cache)]
+    may_go = threading.Event()
+
+    class Waiting(Colours):
+        def encode(self, kind, items):
+            may_go.wait(60)
+            return super().encode(kind, items)
+
+    encoder = Waiting()
+    with EncoderService({encoder.handle: encoder.encode}) as service, ThreadPoolExecutor(2) as pool:
+        sources = [EncodedViews(encoder, service, client="x", world=one) for one in worlds]
+        asked = [pool.submit(source.gather, np.array([3])) for source in sources]
+        wait_for(lambda: service.status().queued_items == 72)
+        may_go.set()
+        first, second = (one.result(60) for one in asked)
+
+    assert not np.array_equal(first, second)
+
+
 def test_no_panoramas_have_no_features(world):
     with EncoderService({"clip:colours.pt": Colours().encode}) as service:
         views = EncodedViews(Colours(), service, client="one", world=world)
@@ -157,6 +206,38 @@ def test_an_encoder_that_fails_leaves_no_features_behind(world):
         extract(Failing(), world, settings=QUIET)
 
     assert not store.holds(world.graph, encoder="clip:colours.pt", cache=world.cache)
+
+
+def test_an_encoder_that_raises_ends_the_extraction_at_once(world):
+    class Raising(Colours):
+        def encode(self, kind, items):
+            super().encode(kind, items)
+            if len(self.batches) == 80:
+                raise RuntimeError("it broke")
+            return np.ones((len(items), 9), dtype=np.float32)
+
+    encoder, before = Raising(), threading.active_count()
+    with pytest.raises(EncodingFailed, match="it broke"):
+        extract(encoder, world, settings=Extraction(block=8, workers=2, progress=False))
+
+    assert len(encoder.batches) < 100
+    assert threading.active_count() == before
+
+
+def test_a_damaged_picture_ends_the_extraction_and_what_was_finished_is_kept(pictures, tmp_path):
+    data = shutil.copytree(pictures.folder, tmp_path / "world")
+    graph = pictures.graph
+    viewpoint = graph.viewpoints[40]
+    (file,) = (data / "skyboxes").rglob(f"{viewpoint}_*.jpg")
+    file.write_bytes(file.read_bytes()[:200])
+    world, before = World(data, graph, tmp_path / "cache"), threading.active_count()
+
+    with pytest.raises(CorruptData, match=viewpoint):
+        extract(Colours(), world, settings=Extraction(block=8, workers=2, progress=False))
+
+    assert threading.active_count() == before
+    (count,) = unfinished(graph, cache=world.cache).values()
+    assert count >= 1
 
 
 def test_a_world_without_pictures_says_where_they_would_be(tiny_world, tmp_path):

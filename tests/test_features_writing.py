@@ -450,17 +450,22 @@ def test_features_of_another_fingerprint_are_refused(values, tiny_graph, tmp_pat
     with pytest.raises(CorruptData, match=r"has the fingerprint abab.*, not cdcd"):
         store.read(folder, tiny_graph, fingerprint="cd" * 32)
     changed_index(folder, fingerprint="cd" * 32)
-    with pytest.raises(CorruptData, match=r"index.json: has the fingerprint cdcd.*, not abab"):
+    with pytest.raises(CorruptData, match=r"index.json: belongs into a folder mine-cdcd"):
         store.find(tiny_graph, **given)
 
 
 @pytest.mark.parametrize(
     ("change", "told"),
     [
-        ({"dtype": "float16"}, "Expected .*float16, world"),
-        ({"viewpoints": 149}, "values.npy: .* bytes, expected"),
+        ({"dtype": "float16"}, r"values.npy: .* is no array \(150, 36, 3\) float16"),
+        ({"dim": 0}, r"values.npy: .* is no array \(150, 36, 0\)"),
+        ({"viewpoints": 149}, "with 149 viewpoints, expected .* with 150 viewpoints"),
+        ({"viewpoints": 10**12}, "1 checksums, expected"),
+        ({"world": "ab" * 32}, "is of world abab"),
+        ({"handle": "other"}, "belongs into a folder other-abab"),
+        ({"about": {"image_w": "wide"}}, "about cannot be used"),
         ({"dim": "3"}, "dim cannot be used"),
-        ({"shard": 0}, "shard or dtype cannot be used"),
+        ({"shard": 0}, "shard cannot be used"),
         ({"sha256": None}, "sha256 cannot be used"),
     ],
 )
@@ -493,5 +498,22 @@ def test_values_that_are_too_long_are_refused(values, tiny_graph, tmp_path):
     (folder,) = store.folders(tiny_graph, cache=tmp_path)
     with (folder / "values.npy").open("ab") as stream:
         stream.write(b"\0")
-    with pytest.raises(CorruptData, match=r"values.npy: 64,929 bytes, expected 64,928"):
+    with pytest.raises(CorruptData, match=r"values.npy: of 64,929 bytes .* 64,928 bytes"):
+        store.read(folder, tiny_graph)
+
+
+@pytest.mark.parametrize("change", [lambda v: v.astype(">f4"), np.asfortranarray])
+def test_values_in_another_order_are_refused(values, tiny_graph, tmp_path, change):
+    store.write(values, tiny_graph, encoder="mine", fingerprint="ab" * 32, cache=tmp_path)
+    (folder,) = store.folders(tiny_graph, cache=tmp_path)
+    np.save(folder / "values.npy", change(values))
+    with pytest.raises(CorruptData, match=r"values.npy: of .* is no array"):
+        store.read(folder, tiny_graph)
+
+
+def test_values_that_were_emptied_are_refused(values, tiny_graph, tmp_path):
+    store.write(values, tiny_graph, encoder="mine", fingerprint="ab" * 32, cache=tmp_path)
+    (folder,) = store.folders(tiny_graph, cache=tmp_path)
+    (folder / "values.npy").write_bytes(b"")
+    with pytest.raises(CorruptData, match=r"values.npy: of 0 bytes is no array"):
         store.read(folder, tiny_graph)

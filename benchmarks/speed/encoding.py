@@ -169,7 +169,7 @@ def _repeated(
 
 def _service_rows(setting: EncodeSetting, encoder: ImageEncoder, best: int) -> list[Row]:
     """Gives the service's rate beside the bare network's at its best batch size, and latencies."""
-    count = max(4, 128 // best) if not setting.quick else 2
+    count = max(4, 64 // best) if not setting.quick else 2
     images = setting.images(encoder, best)
     single = images[:1]
     handle = encoder.handle

@@ -5,9 +5,8 @@ Knows no file: `vln.encoders.loading` makes these.
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager, nullcontext
+from contextlib import ExitStack, contextmanager
 from functools import cache
 from typing import Any, Final
 
@@ -16,6 +15,8 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from vln.encoders.networks.exact import ExactFactors
+from vln.encoders.networks.memory import is_out_of_memory, release
 from vln.encoders.networks.protocol import Network
 from vln.encoders.networks.tokens import Tokenizer, tokenized
 from vln.encoders.preprocess import prepared, seen_size
@@ -30,7 +31,7 @@ Features = npt.NDArray[np.float32]
 VIEW: Final = (480, 640)
 """Height and width in pixels of a view of the field's."""
 _DTYPES: Final = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
-_EXACT = threading.RLock()
+_EXACT: Final = ExactFactors()
 
 
 class ImageEncoder:
@@ -146,6 +147,12 @@ class ImageEncoder:
                 f"tokens of type {tokens.dtype} and shape {tokens.shape} for {self.handle}; "
                 f"expected integers (N, {length}), as ImageEncoder.tokens gives."
             )
+        known = self.network.vocabulary
+        if tokens.size and not 0 <= tokens.min() <= tokens.max() < known:  # ends a GPU's context
+            raise BadConfig(
+                f"tokens from {tokens.min()} to {tokens.max()} for {self.handle}; expected 0 to "
+                f"{known - 1}, as ImageEncoder.tokens gives."
+            )
         if not len(tokens):
             return np.empty((0, self.text_dim), dtype=np.float32)
         with self._at_work():
@@ -191,12 +198,13 @@ class ImageEncoder:
         with ExitStack() as stack:
             stack.enter_context(torch.inference_mode())
             stack.enter_context(torch.autocast(self._device.type, enabled=False))
-            stack.enter_context(_no_tf32() if self._device.type == "cuda" else nullcontext())
+            stack.enter_context(_EXACT)
             try:
                 yield
             except RuntimeError as error:
-                if not _is_memory(error):
+                if not is_out_of_memory(error):
                     raise
+                release(error)
                 raise OutOfMemory(
                     f"{self.device} is out of memory: {self.handle} was given more items at once "
                     "than fit. Give it fewer, or smaller pictures."
@@ -255,32 +263,3 @@ def checked_device(device: str, precision: str) -> torch.device:
     if found.type == "cpu" and precision == "fp16":
         raise BadConfig("+fp16 on a CPU: it has no arithmetic for that. Use +bf16 instead.")
     return found
-
-
-@contextmanager
-def _no_tf32() -> Iterator[None]:
-    """Keeps NVIDIA GPUs from rounding float32 factors to 10 bits; puts their settings back."""
-    conv = getattr(torch.backends.cudnn, "conv", None)
-    if hasattr(conv, "fp32_precision"):
-        switches = [(conv, "fp32_precision"), (torch.backends.cuda.matmul, "fp32_precision")]
-        exact: object = "ieee"
-    else:  # before torch 2.9
-        switches = [
-            (torch.backends.cudnn, "allow_tf32"),
-            (torch.backends.cuda.matmul, "allow_tf32"),
-        ]
-        exact = False
-    with _EXACT:  # two threads would put back each other's settings
-        before = [getattr(holder, name) for holder, name in switches]
-        try:
-            for holder, name in switches:
-                setattr(holder, name, exact)
-            yield
-        finally:
-            for (holder, name), value in zip(switches, before, strict=True):
-                setattr(holder, name, value)
-
-
-def _is_memory(error: RuntimeError) -> bool:
-    """Tells whether torch ran out of memory; on a CPU it says so in words only."""
-    return isinstance(error, torch.OutOfMemoryError) or "allocate memory" in str(error)

@@ -25,37 +25,36 @@ class Named:
         architecture: open_clip's name of it, or timm's for networks without words.
         dim: Pooled features.
         recipe: What it does to a picture unless words say otherwise.
-        views_per_second: Of a CPU core in fp32; None where it was not measured. Source:
-            benchmarks/results/encode.md.
+        views_per_second: Of a CPU core in fp32. Source: benchmarks/results/encode.md.
     """
 
     architecture: str
     dim: int
     recipe: Recipe
-    views_per_second: float | None = None
+    views_per_second: float
 
 
-def _clip(architecture: str, dim: int, size: int = 224) -> Named:
-    return Named(architecture, dim, Recipe(size=size))
+def _clip(architecture: str, dim: int, rate: float, size: int = 224) -> Named:
+    return Named(architecture, dim, Recipe(size=size), rate)
 
 
-def _imagenet(architecture: str) -> Named:
+def _imagenet(architecture: str, rate: float) -> Named:
     # The whole frame at its own size, as R2R's published ResNet features were made.
     recipe = Recipe(frame="native", interpolation="bilinear", mean=IMAGENET_MEAN, std=IMAGENET_STD)
-    return Named(architecture, 2048, recipe)
+    return Named(architecture, 2048, recipe, rate)
 
 
 NETWORKS: Final[dict[str, Named]] = {
-    "clip_rn50": _clip("RN50-quickgelu", 1024),
-    "clip_rn101": _clip("RN101-quickgelu", 512),
-    "clip_rn50x4": _clip("RN50x4-quickgelu", 640, 288),
-    "clip_rn50x16": _clip("RN50x16-quickgelu", 768, 384),
-    "clip_vit_b32": _clip("ViT-B-32-quickgelu", 512),
-    "clip_vit_b16": _clip("ViT-B-16-quickgelu", 512),
-    "clip_vit_l14": _clip("ViT-L-14-quickgelu", 768),
-    "imagenet_resnet50": _imagenet("resnet50"),
-    "imagenet_resnet152": _imagenet("resnet152"),
-    "random_rn50": _clip("RN50-quickgelu", 1024),
+    "clip_rn50": _clip("RN50-quickgelu", 1024, 7.4),
+    "clip_rn101": _clip("RN101-quickgelu", 512, 4.6),
+    "clip_rn50x4": _clip("RN50x4-quickgelu", 640, 1.9, 288),
+    "clip_rn50x16": _clip("RN50x16-quickgelu", 768, 0.52, 384),
+    "clip_vit_b32": _clip("ViT-B-32-quickgelu", 512, 9.2),
+    "clip_vit_b16": _clip("ViT-B-16-quickgelu", 512, 2.3),
+    "clip_vit_l14": _clip("ViT-L-14-quickgelu", 768, 0.49),
+    "imagenet_resnet50": _imagenet("resnet50", 1.5),
+    "imagenet_resnet152": _imagenet("resnet152", 0.59),
+    "random_rn50": _clip("RN50-quickgelu", 1024, 7.4),
 }
 
 

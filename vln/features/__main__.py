@@ -15,7 +15,7 @@ from vln import worlds
 from vln.data.connectivity import load_graph
 from vln.encoders import World, check
 from vln.encoders.handle import Handle
-from vln.errors import BadConfig
+from vln.errors import BadConfig, CorruptData
 from vln.features import catalogue, known, store
 from vln.features.exchange.exporting import export
 from vln.features.exchange.importing import Imported, import_file
@@ -215,14 +215,18 @@ def _export(command: Export, graph: NavGraph) -> str:
 
 
 def _info(command: Info, graph: NavGraph) -> str:
-    found = [
-        catalogue.summarise(folder, graph)
-        for folder in _asked(graph, command.encoder, command.fingerprint)
-    ]
+    found, damaged = [], []
+    for folder in _asked(graph, command.encoder, command.fingerprint):
+        try:
+            found.append(catalogue.summarise(folder, graph))
+        except CorruptData as error:
+            if command.encoder or command.json:
+                raise
+            damaged.append(f"{folder.name}\n  damaged: {error}")
     if command.json:
         listed = [summary.as_json() for summary in found]
         return orjson.dumps(listed, option=orjson.OPT_INDENT_2).decode()
-    parts = [_described(summary) for summary in found]
+    parts = [_described(summary) for summary in found] + damaged
     if not command.encoder:
         parts += [
             f"{name}\n  not finished: {count:,} shards so far"
@@ -234,7 +238,9 @@ def _info(command: Info, graph: NavGraph) -> str:
 def _asked(graph: NavGraph, encoder: str, fingerprint: str) -> list[Path]:
     if encoder:
         return [catalogue.pick(graph, encoder=encoder, fingerprint=fingerprint)]
-    return store.folders(graph, fingerprint=fingerprint)
+    if fingerprint:
+        raise BadConfig("--fingerprint is for several features of one --encoder; name it, too.")
+    return store.every(graph)
 
 
 def _described(summary: catalogue.Summary) -> str:
@@ -273,11 +279,7 @@ def _verify(command: Verify, graph: NavGraph) -> int:
         raise BadConfig("--remember notes one store; say which with --encoder.")
     own = command.known
     table = known.load_known(own if own is None or own.exists() or not command.remember else None)
-    folders = (
-        _asked(graph, command.encoder, command.fingerprint)
-        if command.encoder
-        else store.every(graph)
-    )
+    folders = _asked(graph, command.encoder, command.fingerprint)
     damaged = [folder for folder in folders if not _is_good(folder, graph, command, table)]
     if not folders:
         say(f"no features in {store.folder_of(graph)}")

@@ -38,6 +38,8 @@ from vln.service.service import Client, EncoderService
 if TYPE_CHECKING:
     from vln.encoders.network import ImageEncoder
 
+    Bar = tqdm[Any]
+
 SHARD = 16
 """Panoramas in a shard."""
 BLOCKS = tuple(n for n in range(1, SHARD * NUM_VIEWS + 1) if SHARD * NUM_VIEWS % n == 0)
@@ -186,21 +188,24 @@ def extract(
             engines = {encoder.handle: encoder.encode}
             service = stack.enter_context(EncoderService(engines, limits=limits))
         client = stack.enter_context(service.client("extraction"))
-        pipeline = stack.enter_context(closing(_Pipeline(maker, world, client, settings)))
-        total = len(world.graph.viewpoints)
-        bar = tqdm(
-            total=total,
-            initial=total - sum(map(len, writer.todo)),
-            desc=encoder.handle,
-            unit="panorama",
-            smoothing=0.05,
-            disable=not settings.progress,
-        )
-        with bar:
-            for shard, features in pipeline.features(encoder.handle, writer.todo):
-                writer.put(shard, features)
-                bar.update(len(shard))
+        bar = stack.enter_context(_bar(encoder.handle, writer, progress=settings.progress))
+        pipeline = stack.enter_context(closing(_Pipeline(maker, world, client, settings, bar)))
+        for shard, features in pipeline.features(encoder.handle, writer.todo):
+            writer.put(shard, features)
         return writer.finish()
+
+
+def _bar(words: str, writer: StoreWriter, *, progress: bool) -> Bar:
+    """Gives a bar that counts encoded views; those of finished shards are there already."""
+    total = writer.plan.viewpoints * NUM_VIEWS
+    return tqdm(
+        total=total,
+        initial=total - sum(map(len, writer.todo)) * NUM_VIEWS,
+        desc=words,
+        unit="view",
+        smoothing=0.05,
+        disable=not progress,
+    )
 
 
 def _about(encoder: ImageEncoder) -> dict[str, Any]:
@@ -218,38 +223,43 @@ class _Pipeline:
     """Renders ahead of the encoder, and lets the encoder run ahead of who takes the features."""
 
     def __init__(
-        self, maker: ViewMaker, world: World, client: Client, settings: Extraction
+        self, maker: ViewMaker, world: World, client: Client, settings: Extraction, bar: Bar
     ) -> None:
-        self._maker, self._graph, self._client = maker, world.graph, client
+        self._maker, self._graph, self._client, self._bar = maker, world.graph, client, bar
         self._block, self._ahead = settings.block, settings.workers + 2
         self._pool = ThreadPoolExecutor(max_workers=settings.workers)
 
     def close(self) -> None:
-        self._pool.shutdown(wait=False, cancel_futures=True)
+        self._pool.shutdown(cancel_futures=True)
 
     def features(
         self, encoder: str, shards: tuple[range, ...]
     ) -> Iterator[tuple[range, npt.NDArray[np.float32]]]:
-        """Gives every shard and its (n, 36, D) features, in order, one shard behind the encoder."""
-        waiting: deque[tuple[range, list[Answer]]] = deque()
-        unseen: deque[Answer] = deque()
+        """Gives every shard and its (n, 36, D) features, in order, as soon as they are there."""
         views = self._rendered([panorama for shard in shards for panorama in shard])
+        rows = self._encoded(
+            encoder,
+            (b for shard in shards for b in _blocks(views, count=len(shard), size=self._block)),
+        )
         for shard in shards:
-            waiting.append((shard, []))
-            for block in _blocks(views, count=len(shard), size=self._block):
-                answer = self._client.submit(encoder, "images", block)
-                waiting[-1][1].append(answer)
-                unseen.append(answer)
-                while unseen[0].done():  # or a failure would be noticed hundreds of views later
-                    unseen.popleft().result()
-            if len(waiting) > 1:
-                yield self._taken(*waiting.popleft())
-        while waiting:
-            yield self._taken(*waiting.popleft())
+            blocks = -(-len(shard) * NUM_VIEWS // self._block)
+            whole = np.concatenate([next(rows) for _ in range(blocks)])
+            yield shard, whole.reshape(len(shard), NUM_VIEWS, -1)
 
-    def _taken(self, shard: range, answers: list[Answer]) -> tuple[range, npt.NDArray[np.float32]]:
-        rows = np.concatenate([answer.result() for answer in answers])
-        return shard, rows.reshape(len(shard), NUM_VIEWS, -1)
+    def _encoded(self, encoder: str, blocks: Iterator[Views]) -> Iterator[npt.NDArray[np.float32]]:
+        """Gives the features of blocks in order, while the encoder runs ahead on later ones."""
+        asked = deque[Answer]()
+        for block in blocks:  # back-pressure: `submit` waits while the queue is full
+            asked.append(self._client.submit(encoder, "images", block))
+            while asked and asked[0].done():
+                yield self._told(asked.popleft())
+        while asked:
+            yield self._told(asked.popleft())
+
+    def _told(self, answer: Answer) -> npt.NDArray[np.float32]:
+        rows = answer.result()
+        self._bar.update(len(rows))
+        return rows
 
     def _rendered(self, panoramas: list[int]) -> Iterator[Views]:
         """Gives the views of panoramas in order, a few of them rendered ahead."""

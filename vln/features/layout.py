@@ -93,6 +93,11 @@ class Plan:
         return len(self.header) + self.viewpoints * self.row_bytes
 
     @property
+    def num_shards(self) -> int:
+        """Number of shards."""
+        return -(-self.viewpoints // self.shard)
+
+    @property
     def shards(self) -> tuple[range, ...]:
         """The panoramas of every shard."""
         starts = range(0, self.viewpoints, self.shard)
@@ -101,6 +106,9 @@ class Plan:
     def as_json(self) -> dict[str, Any]:
         """Gives plain values."""
         return {"version": VERSION, **asdict(self)}
+
+
+_PLAN: Final = {field.name: int if field.type == "int" else str for field in fields(Plan)}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -151,18 +159,16 @@ def read_index(folder: Path) -> Index:
     if value.get("version") != VERSION:
         problem = f"is of version {value.get('version')}, expected {VERSION}"
         raise OtherVersion.of(file, "", problem, REMEDY)
-    kinds = {field.name: int if field.type == "int" else str for field in fields(Plan)}
-    wrong = [name for name, kind in kinds.items() if type(value.get(name)) is not kind]
-    wrong += [
-        name
-        for name, kind in (("sha256", list), ("about", dict))
-        if not isinstance(value.get(name), kind)
-    ]
-    if wrong or value["shard"] < 1 or value["dtype"] not in DTYPES:
-        problem = f"{', '.join(wrong) or 'shard or dtype'} cannot be used"
+    wrong = _unusable(value)
+    if wrong:
+        raise CorruptData.of(file, "", f"{', '.join(wrong)} cannot be used", REMEDY)
+    plan, digests = Plan(**{name: value[name] for name in _PLAN}), value["sha256"]
+    if folder.name != (name := plan.folder_name):
+        raise CorruptData.of(file, "", f"belongs into a folder {name}", REMEDY)
+    if len(digests) != plan.num_shards:
+        problem = f"{len(digests)} checksums, expected {plan.num_shards}"
         raise CorruptData.of(file, "", problem, REMEDY)
-    plan = Plan(**{name: value[name] for name in kinds})
-    return Index(plan=plan, sha256=tuple(map(str, value["sha256"])), about=value["about"])
+    return Index(plan=plan, sha256=tuple(map(str, digests)), about=value["about"])
 
 
 def read(folder: Path, graph: NavGraph, *, fingerprint: str = "", source: str = "") -> FeatureTable:
@@ -186,20 +192,13 @@ def read(folder: Path, graph: NavGraph, *, fingerprint: str = "", source: str = 
         if given != found and given:
             problem = f"{words} {found[:SHORT]}, not {_from(words)}{given[:SHORT]}"
             raise CorruptData.of(folder / INDEX, "", problem, REMEDY)
-    values = _mapped(folder)
-    expected = (len(graph.viewpoints), NUM_VIEWS, plan.dim)
-    if plan.world != graph.world or values.shape != expected or values.dtype.name != plan.dtype:
-        problem = f"shape {values.shape}, {values.dtype}, world {plan.world[:SHORT]}"
-        remedy = f"Expected {expected}, {plan.dtype}, world {graph.world[:SHORT]}. {REMEDY}"
-        raise CorruptData.of(folder, "", problem, remedy)
-    size = (folder / VALUES).stat().st_size
-    if size != plan.file_bytes:
-        problem = f"{size:,} bytes, expected {plan.file_bytes:,}"
-        raise CorruptData.of(folder / VALUES, "", problem, REMEDY)
+    told, asked = _world(plan.world, plan.viewpoints), _world(graph.world, len(graph.viewpoints))
+    if told != asked:
+        raise CorruptData.of(folder / INDEX, "", f"is of {told}, expected {asked}", REMEDY)
     return FeatureTable(
         encoder=plan.handle,
         fingerprint=plan.fingerprint,
-        values=values,
+        values=_mapped(folder / VALUES, plan),
         row=np.arange(len(graph.viewpoints)),
     )
 
@@ -223,14 +222,37 @@ def chunks(folder: Path, plan: Plan, *, size: int) -> Iterator[npt.NDArray[Any]]
             yield values.reshape(count, NUM_VIEWS, plan.dim)
 
 
+def _unusable(value: Mapping[str, Any]) -> list[str]:
+    """Gives the entries of an index that are absent or no such values."""
+    kinds = {**_PLAN, "sha256": list, "about": dict}
+    wrong = [name for name, kind in kinds.items() if type(value.get(name)) is not kind]
+    if wrong:
+        return wrong
+    wrong += ["shard"] if value["shard"] < 1 else []
+    wrong += ["dtype"] if value["dtype"] not in DTYPES else []
+    camera = [value["about"].get(name, 0) for name in ("image_w", "image_h", "vfov")]
+    return wrong + ([] if all(isinstance(one, (int, float)) for one in camera) else ["about"])
+
+
+def _world(identity: str, viewpoints: int) -> str:
+    return f"world {identity[:SHORT]} with {viewpoints:,} viewpoints"
+
+
 def _from(words: str) -> str:
     return "from " if words.endswith("from") else ""
 
 
-def _mapped(folder: Path) -> npt.NDArray[Any]:
+def _mapped(file: Path, plan: Plan) -> npt.NDArray[Any]:
+    """Gives the values, memory-mapped, where the file is just what was planned."""
     try:
-        # Copy-on-write, so that torch may wrap it without complaint; nothing writes.
-        values: npt.NDArray[Any] = np.load(folder / VALUES, mmap_mode="c", allow_pickle=False)
-    except (OSError, ValueError) as error:
-        raise CorruptData.of(folder, "", f"cannot be read ({error})", REMEDY) from None
-    return values
+        size = file.stat().st_size
+        with file.open("rb") as stream:
+            header = stream.read(len(plan.header))
+    except OSError as error:
+        raise CorruptData.of(file, "", f"cannot be read ({error.strerror})", REMEDY) from None
+    if size != plan.file_bytes or header != plan.header:
+        expected = f"{plan.shape} {plan.dtype}, {plan.file_bytes:,} bytes"
+        raise CorruptData.of(file, "", f"of {size:,} bytes is no array {expected}", REMEDY)
+    dtype = np.dtype(plan.dtype).newbyteorder("<")
+    # Copy-on-write, so that torch may wrap it without complaint; nothing writes.
+    return np.memmap(file, dtype=dtype, mode="c", offset=len(header), shape=plan.shape)

@@ -103,7 +103,7 @@ class EncodedPictures:
 class EncodedViews(EncodedPictures):
     """A `FeatureSource` that renders and encodes panoramas when they are first asked for.
 
-    For one thread; each client has one of its own.
+    Safe to share between threads.
 
     Args:
         encoder: As for `EncodedPictures`.
@@ -125,7 +125,7 @@ class EncodedViews(EncodedPictures):
         if keep < 0:
             raise BadConfig(f"features of {keep} panoramas to be kept; expected 0 or more.")
         super().__init__(encoder, service, client=client)
-        self._graph, self._keep = world.graph, keep
+        self._graph, self._keep, self._data = world.graph, keep, world.data.resolve()
         self._maker = ViewMaker(find_panoramas(world.data, graph=world.graph), encoder.recipe)
         self._kept: OrderedDict[int, Floats] = OrderedDict()
         self._lock = threading.Lock()  # of what is kept
@@ -173,9 +173,9 @@ class EncodedViews(EncodedPictures):
         return found
 
     def _ask(self, panorama: int, which: npt.NDArray[np.int64] | None = None) -> Answer:
-        graph = self._graph
-        views = self._maker.views(graph.scan_of(panorama), graph.viewpoints[panorama], which)
+        scan, viewpoint = self._graph.scan_of(panorama), self._graph.viewpoints[panorama]
+        views = self._maker.views(scan, viewpoint, which)
         # The key lets clients that stand at one place share one answer.
         seen = "all" if which is None else ",".join(map(str, which.tolist()))
-        key = f"{graph.world}/{panorama}/{seen}"
+        key = f"{self._data}/{scan}/{viewpoint}/{seen}"
         return self._client.submit(self.encoder.handle, "images", views, key=key)

@@ -250,7 +250,7 @@ def _cost(handle: Handle, world: World) -> str:
     """Gives what extraction takes, in words."""
     views = len(world.graph.viewpoints) * NUM_VIEWS
     known = None if handle.words else NETWORKS.get(handle.plain)
-    if known is None or known.views_per_second is None:
+    if known is None:
         return f"{views:,} views"
     hours = views / known.views_per_second / 3600
     return (

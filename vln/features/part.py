@@ -19,7 +19,7 @@ from vln.errors import CannotWrite, VlnError
 from vln.features.layout import Plan
 
 MB: Final = 1e6
-_FULL: Final = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+_FULL: Final = (errno.ENOSPC, errno.EDQUOT)
 _CANNOT_RESERVE: Final = (errno.EINVAL, errno.EOPNOTSUPP, errno.ENOSYS)
 
 
@@ -135,16 +135,22 @@ def disk_errors(folder: Path, *, needed: int, kept: str = "") -> Iterator[None]:
     except VlnError:
         raise
     except OSError as error:
-        if error.errno not in _FULL:
-            raise CannotWrite(
-                f"{folder} cannot be written ({error.strerror or error}). Make it writable, or "
-                f"choose another folder. {kept}".rstrip()
-            ) from error
-        raise CannotWrite(
-            f"{folder}: the disk is full. What is written takes {needed / MB:,.1f} MB, and "
-            f"{_free(folder) / MB:,.1f} MB are free. Make room, or choose another disk. "
-            f"{kept}".rstrip()
-        ) from error
+        if error.errno in _FULL:
+            told = (
+                f": the disk is full. What is written takes {needed / MB:,.1f} MB, and "
+                f"{_free(folder) / MB:,.1f} MB are free. Make room, or choose another disk."
+            )
+        elif error.errno == errno.EFBIG:
+            told = (
+                f": what is written takes {needed / MB:,.1f} MB, and no file may be as large here. "
+                "Raise the limit (`ulimit -f`), or choose another disk."
+            )
+        else:
+            told = (
+                f" cannot be written ({error.strerror or error}). Make it writable, or choose "
+                "another folder."
+            )
+        raise CannotWrite(f"{folder}{told} {kept}".rstrip()) from error
 
 
 def sync_folder(folder: Path) -> None:

@@ -27,6 +27,7 @@ class Network(Protocol):
         dim: Pooled features.
         grid_dim: Channels of the grid; 0 where there is none.
         text_dim: Features of a text; 0 where it reads none.
+        vocabulary: Different tokens; 0 where it reads no texts.
         size: Pixels a side of the pictures that it is made for.
         stride: Pixels a side that become one place of the grid; smaller pictures have no place.
         convolutional: Whether its memory likes channels last.
@@ -36,6 +37,7 @@ class Network(Protocol):
     dim: int
     grid_dim: int
     text_dim: int
+    vocabulary: int
     size: int
     stride: int
     convolutional: bool
@@ -84,6 +86,9 @@ class ReadsText:
     def __init__(self, model: Any, *, dim: int) -> None:  # noqa: ANN401, untyped library
         self.module = model
         self.dim = self.text_dim = dim
+        reader: nn.Module = getattr(model, "text", model)
+        tables = (part for part in reader.modules() if isinstance(part, nn.Embedding))
+        self.vocabulary = next(tables).num_embeddings  # the first of a text is that of its tokens
 
     def text(self, tokens_NL: Tensor) -> Tensor:
         """Gives (N, D), not normalised."""

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
+from timm.layers.format import Format
+from timm.models import VisionTransformer
 from torch import Tensor
 
+from vln.encoders.networks.memory import is_out_of_memory
 from vln.encoders.networks.protocol import ReadsText
 from vln.errors import BadConfig
 
@@ -29,10 +33,19 @@ def grid_of(trunk: Any, images_N3HW: Tensor) -> Tensor:  # noqa: ANN401
             f"timm gives no grid of a {type(trunk).__name__}. Take the pooled features (without "
             "+grid), or another network."
         )
-    taken: list[Tensor] = trunk.forward_intermediates(
-        images_N3HW, indices=1, norm=False, output_fmt="NCHW", intermediates_only=True
-    )
-    return taken[-1]
+
+    def taken(whole_N3HW: Tensor) -> Tensor:
+        grids: list[Tensor] = trunk.forward_intermediates(
+            whole_N3HW, indices=1, norm=False, output_fmt="NCHW", intermediates_only=True
+        )
+        return grids[-1]
+
+    return seen(trunk, images_N3HW, taken)
+
+
+def grid_dim_of(trunk: Any) -> int:  # noqa: ANN401
+    """Gives the channels of `grid_of`; 0 where there is no grid."""
+    return int(trunk.feature_info[-1]["num_chs"]) if has_grid(trunk) else 0
 
 
 def grid_size_of(trunk: Any, height: int, width: int) -> tuple[int, int]:  # noqa: ANN401
@@ -47,6 +60,46 @@ def grid_size_of(trunk: Any, height: int, width: int) -> tuple[int, int]:  # noq
     return rows, columns
 
 
+def seen(trunk: Any, images_N3HW: Tensor, look: Callable[[Tensor], Tensor]) -> Tensor:  # noqa: ANN401
+    """Gives what a network sees in pictures of any size, or says that it cannot.
+
+    Pixels right and below that fill no patch are not seen, as by CLIP's transformers.
+
+    Args:
+        trunk: The network.
+        images_N3HW: Pictures.
+        look: Called with what fills patches.
+
+    Raises:
+        BadConfig: The network is made for another size.
+    """
+    embed = getattr(trunk, "patch_embed", None)
+    height, width = images_N3HW.shape[2:]
+    down, right = getattr(embed, "patch_size", None) or (1, 1)
+    try:
+        return look(images_N3HW[:, :, : height // down * down, : width // right * right])
+    except (AssertionError, RuntimeError, IndexError, ValueError) as error:
+        own = trunk.pretrained_cfg["input_size"][-1]
+        if height == width == own or is_out_of_memory(error):
+            raise
+        raise BadConfig(
+            f"timm's {type(trunk).__name__} cannot see pictures of {width} x {height} pixels; it "
+            f"is made for {own} x {own}. Use +{own}px with +center or +squash."
+        ) from error
+
+
+def let_see_any_size(trunk: Any) -> None:  # noqa: ANN401
+    """Has a transformer meet its positions at any size, as timm's `dynamic_img_size` does.
+
+    For those that were made without it; with rotary positions it is too late.
+    """
+    if not isinstance(trunk, VisionTransformer) or trunk.pos_embed is None:
+        return
+    embed: Any = trunk.patch_embed
+    embed.strict_img_size, embed.flatten, embed.output_fmt = False, False, Format.NHWC
+    vars(trunk)["dynamic_img_size"] = True  # typed as final
+
+
 class TimmNetwork:
     """A network of timm's without its classifier.
 
@@ -54,21 +107,25 @@ class TimmNetwork:
         module: As `timm.create_model` makes it.
     """
 
-    text_dim = 0
+    text_dim = vocabulary = 0
 
     def __init__(self, module: Any) -> None:  # noqa: ANN401
         self.module = module
         self.dim: int = module.head_hidden_size or module.num_features
-        self.grid_dim: int = module.num_features if has_grid(module) else 0
+        self.grid_dim = grid_dim_of(module)
         self.size: int = module.pretrained_cfg["input_size"][-1]
         self.stride = stride_of(module)
         self.convolutional = is_convolutional(module)
 
     def pooled(self, images_N3HW: Tensor) -> Tensor:
         """Gives (N, D), what the classifier would see."""
-        features = self.module.forward_features(images_N3HW)
-        pooled_ND: Tensor = self.module.forward_head(features, pre_logits=True)
-        return pooled_ND
+
+        def look(whole_N3HW: Tensor) -> Tensor:
+            features = self.module.forward_features(whole_N3HW)
+            pooled_ND: Tensor = self.module.forward_head(features, pre_logits=True)
+            return pooled_ND
+
+        return seen(self.module, images_N3HW, look)
 
     def grid(self, images_N3HW: Tensor) -> Tensor:
         """Gives (N, C, h, w), before the pooling."""
@@ -89,15 +146,15 @@ class TimmTower(ReadsText):
     def __init__(self, model: Any) -> None:  # noqa: ANN401
         trunk = model.visual.trunk
         super().__init__(model, dim=_text_features(model))
-        self.grid_dim: int = trunk.num_features if has_grid(trunk) else 0
+        let_see_any_size(trunk)
+        self.grid_dim = grid_dim_of(trunk)
         self.size: int = model.visual.image_size[0]
         self.stride = stride_of(trunk)
         self.convolutional = is_convolutional(trunk)
 
     def pooled(self, images_N3HW: Tensor) -> Tensor:
         """Gives (N, D), projected."""
-        pooled_ND: Tensor = self.module.visual(images_N3HW)
-        return pooled_ND
+        return seen(self.module.visual.trunk, images_N3HW, self.module.visual)
 
     def grid(self, images_N3HW: Tensor) -> Tensor:
         """Gives (N, C, h, w), before the pooling."""

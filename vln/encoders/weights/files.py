@@ -12,6 +12,7 @@ from typing import Any
 
 from vln.errors import BadConfig, MissingWeights
 
+
 def found(file: Path, *, folders: Sequence[Path], handle: str, tags: Iterable[str] = ()) -> Path:
     """Gives a file that is named, as it is or under the folders.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import os
 import shutil
 import tempfile
@@ -14,10 +15,10 @@ import numpy as np
 import numpy.typing as npt
 from tqdm import tqdm
 
-from vln.errors import BadConfig, CannotWrite
+from vln.errors import BadConfig, CannotWrite, CorruptData
 from vln.features.exchange.rows import Camera
 from vln.features.exchange.tsv import write_tsv
-from vln.features.layout import Plan, chunks, read, read_index
+from vln.features.layout import REMEDY, VALUES, Index, chunks, read, read_index
 from vln.features.part import MB, disk_errors
 from vln.geometry import NUM_VIEWS
 from vln.graph import NavGraph
@@ -59,15 +60,17 @@ def export(
         CannotWrite: The disk is full, or the folder cannot be written to.
     """
     check_name(file)
+    if file.is_dir():
+        raise BadConfig(f"--out {file} is a folder. Give the name of a file.")
     if file.exists() and not force:
         raise BadConfig(f"{file} is there already. Replace it with --force, or give another name.")
-    read(folder, graph)  # refuses what is damaged
+    read(folder, graph)  # refuses what is of another world or cut off
     index = read_index(folder)
     plan, camera = index.plan, Camera.of(index.about)
     needed = int(plan.viewpoints * NUM_VIEWS * plan.dim * 4 * _ROOM)
     with disk_errors(file, needed=needed), _replacing(file) as new:
         _check_room(file, needed)
-        rows = _rows(folder, graph, plan, words=f"writing {file.name}", progress=progress)
+        rows = _rows(folder, graph, index, words=f"writing {file.name}", progress=progress)
         if file.suffix.lower() in TSV:
             write_tsv(new, rows, camera=camera)
         else:
@@ -78,14 +81,20 @@ def export(
 
 
 def _rows(
-    folder: Path, graph: NavGraph, plan: Plan, *, words: str, progress: bool
+    folder: Path, graph: NavGraph, index: Index, *, words: str, progress: bool
 ) -> Iterator[tuple[str, str, npt.NDArray[np.float32]]]:
-    bar = tqdm(total=plan.viewpoints, desc=words, unit="panorama", disable=not progress)
-    with bar:
-        for panorama, values in enumerate(chunks(folder, plan, size=1)):
-            single = values[0].astype(np.float32, copy=False)
-            yield graph.scan_of(panorama), graph.viewpoints[panorama], single
-            bar.update()
+    plan = index.plan
+    parts = chunks(folder, plan, size=plan.shard)
+    with tqdm(total=plan.viewpoints, desc=words, unit="panorama", disable=not progress) as bar:
+        for shard, part, expected in zip(plan.shards, parts, index.sha256, strict=True):
+            if hashlib.sha256(part.data).hexdigest() != expected:
+                first = graph.viewpoints[shard.start]
+                problem = f"viewpoint {first} and the next {len(shard) - 1}: not what was written"
+                raise CorruptData.of(folder / VALUES, "", problem, REMEDY)
+            for panorama, values in zip(shard, part, strict=True):
+                single = values.astype(np.float32, copy=False)
+                yield graph.scan_of(panorama), graph.viewpoints[panorama], single
+                bar.update()
 
 
 def _check_room(file: Path, needed: int) -> None:

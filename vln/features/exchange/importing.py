@@ -17,6 +17,7 @@ import numpy.typing as npt
 from tqdm import tqdm
 
 from vln.encoders.handle import Handle
+from vln.encoders.recipes import NETWORKS
 from vln.errors import BadConfig, CorruptData, MissingData, MissingFeatures, UnknownViewpoint
 from vln.features import store
 from vln.features.exchange.rows import COPY_AGAIN, Camera, Row
@@ -25,18 +26,6 @@ from vln.features.source import FeatureTable
 from vln.features.writing import StoreWriter
 from vln.graph import NavGraph
 
-DIMS: Final = {
-    "clip_rn50": 1024,
-    "clip_rn101": 512,
-    "clip_rn50x4": 640,
-    "clip_rn50x16": 768,
-    "clip_vit_b32": 512,
-    "clip_vit_b16": 512,
-    "clip_vit_l14": 768,
-    "imagenet_resnet152": 2048,
-    "imagenet_resnet50": 2048,
-}
-"""Features per view in published files, before any logits."""
 SUFFIXES: Final = (".hdf5", ".h5")
 _BLOCK: Final = 2**20
 
@@ -239,7 +228,7 @@ def _dim(encoder: str, dim: int) -> int:
         )
     if dim < 0:
         raise BadConfig(f"--dim {dim}; expected at least 1.")
-    return dim or DIMS.get(str(handle), 0)
+    return dim or _usual_dim(handle)
 
 
 def _check_dim(first: Row, wanted: int, *, encoder: str, file: Path) -> None:
@@ -306,3 +295,9 @@ def _sha256(file: Path, *, progress: bool) -> str:
 
 def _bar(size: int, words: str, *, progress: bool) -> Any:  # noqa: ANN401 - tqdm of its own stubs
     return tqdm(total=size, desc=words, unit="B", unit_scale=True, disable=not progress)
+
+
+def _usual_dim(handle: Handle) -> int:
+    """Gives the features of a network with a name; 0 where it has none, or words change it."""
+    known = None if handle.words else NETWORKS.get(handle.encoder)
+    return 0 if known is None else known.dim
