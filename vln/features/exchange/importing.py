@@ -27,6 +27,8 @@ from vln.features.writing import StoreWriter
 from vln.graph import NavGraph
 
 SUFFIXES: Final = (".hdf5", ".h5")
+_PACKED: Final = (b"\x1f\x8b", b"PK\x03\x04")
+"""How gzip and zip files begin."""
 _BLOCK: Final = 2**20
 
 
@@ -254,7 +256,7 @@ def _check_no_doubles(first: Row, wanted: int, *, file: Path) -> None:
         raise CorruptData.of(
             file,
             first.place,
-            f"{2 * wanted} columns in each view, just twice the features: float64, not float32?",
+            f"{2 * wanted} columns in each view, just twice the features, as if they were float64",
             f"Write it as float32; or, if the first half are the features, say --dim {wanted}.",
         )
 
@@ -271,6 +273,8 @@ def _read(file: Path) -> Iterator[Row]:
     """Gives the rows of a file of either format."""
     with file.open("rb") as stream:
         beginning = stream.read(8)
+    if beginning.startswith(_PACKED):
+        raise CorruptData.of(file, "", "is compressed", "Unpack it, and import what was in it.")
     from vln.features.exchange.hdf5 import SIGNATURE, read_hdf5  # h5py: not for TSV files
 
     if beginning == SIGNATURE or file.suffix.lower() in SUFFIXES:

@@ -2,7 +2,7 @@
 
 Columns are scanId, viewpointId, image_w, image_h, vfov and features: base64 of float32 (36, W),
 little-endian, views in MatterSim's order. Lines end as Python's `csv` ends them, in carriage return
-and line feed; a line feed alone is read too.
+and line feed; a line feed alone is read too, and empty lines are passed over.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ def _rows(stream: IO[bytes], file: Path) -> Iterator[Row]:
     while line := stream.readline(MAX_LINE + 1):
         number += 1
         content = line.rstrip(b"\r\n")
-        if number > 1 or content != _HEADER:
+        if content and (number > 1 or content != _HEADER):
             yield _Line(file, number, is_whole=line.endswith(b"\n")).row(content, size=len(line))
 
 
