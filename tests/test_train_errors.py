@@ -89,7 +89,7 @@ def test_a_setting_that_cannot_work_is_named_with_what_can(said, flags, parts):
 
 def test_clip_without_features_says_what_is_missing_before_anything_is_written(said, tmp_path):
     message = said(*SMALL, "--encoder", "clip_rn50", "--out", str(tmp_path / "new"))
-    for part in ("features", "RN50.pt", "skyboxes", "--encoder none or --encoder objects"):
+    for part in ("features", "RN50.pt", "skyboxes", "--encoder none or objects"):
         assert part in message
     assert not (tmp_path / "new").exists()
 

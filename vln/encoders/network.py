@@ -255,11 +255,16 @@ def checked_device(device: str, precision: str) -> torch.device:
         torch.empty(0, device=found)
     except (RuntimeError, AssertionError, NotImplementedError) as error:
         raise BadConfig(
-            f"no device {device!r} here ({str(error).splitlines()[0][:120]}). Use cpu, or a device "
-            "of this machine."
+            f"no device {device!r} here ({_first_sentence(error)}). Use cpu, or a device of this "
+            "machine."
         ) from None
     if found.type == "meta":
         raise BadConfig("device 'meta' computes nothing. Use cpu, or a device of this machine.")
     if found.type == "cpu" and precision == "fp16":
         raise BadConfig("+fp16 on a CPU: it has no arithmetic for that. Use +bf16 instead.")
     return found
+
+
+def _first_sentence(error: Exception) -> str:
+    """Gives the beginning of what torch says, without its advice on drivers."""
+    return str(error).splitlines()[0].split(". ")[0].rstrip(".")

@@ -230,7 +230,8 @@ def _lacks(handle: Handle, world: World, *, shown: int, weights: str = "") -> st
     pictures = (
         "found."
         if shown == count
-        else f"of {shown:,} of {count:,} viewpoints found below {world.data}. {LICENCE}"
+        else f"of {shown:,} of {count:,} viewpoints found in skyboxes/ or panoramas/ below "
+        f"{world.data}. {LICENCE}"
     )
     if not weights and not handle.family:
         absent = missing(handle.name, weight_folders(world))
