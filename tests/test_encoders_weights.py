@@ -183,7 +183,7 @@ def test_released_weights_lie_where_the_libraries_say(name):
 def test_the_sizes_of_torchvisions_files_are_its_own():
     import torchvision
 
-    released = [of for of in RELEASED.values() if of.library == "torchvision"]
+    released = [of for of in RELEASED.values() if of.package == "torchvision"]
     for of in released:
         weights = torchvision.models.get_weight(f"{of.entry}.IMAGENET1K_V1")
         assert round(weights.meta["_file_size"]) == of.size_mb

@@ -24,21 +24,21 @@ class Released:
     Attributes:
         file: What it is called.
         sha256: In hex; of torchvision's files the first eight digits, which their names carry.
-        library: In whose table its address is.
+        package: In whose table its address is.
         entry: Its name there.
         size_mb: 2**20 bytes; 0 where no source says.
     """
 
     file: str
     sha256: str
-    library: Literal["open_clip", "torchvision"]
+    package: Literal["open_clip", "torchvision"]
     entry: str
     size_mb: int = 0
 
     @property
     def url(self) -> str:
         """Its address; imports the library, which takes seconds."""
-        if self.library == "open_clip":
+        if self.package == "open_clip":
             import open_clip
 
             return str(open_clip.get_pretrained_url(self.entry, "openai"))
@@ -143,7 +143,7 @@ def _found(released: Released, folders: Sequence[Path]) -> Path | None:
 
 def _remedy(released: Released, file: Path) -> str:
     again = "Remove it, and it is downloaded again"
-    if released.library == "open_clip":
+    if released.package == "open_clip":
         return f"{again}; or, if these weights are meant, name them: --encoder clip:{file}."
     return f"{again}."
 
