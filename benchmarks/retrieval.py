@@ -148,6 +148,7 @@ def _draw(
     captions: Sequence[ViewCaption], among: int, *, seed: int, number: int
 ) -> npt.NDArray[np.int64]:
     """Gives views with pairwise different captions."""
+    order: npt.NDArray[np.int64]
     order = generator(seed, f"retrieval/{number}").permutation(len(captions))
     texts = np.array([captions[one].caption for one in order])
     _, first = np.unique(texts, return_index=True)
@@ -156,7 +157,8 @@ def _draw(
             f"{len(first)} different captions among {len(captions)}; expected {among} or more. "
             "Ask for fewer with --among."
         )
-    return order[np.sort(first)[:among]]
+    chosen: npt.NDArray[np.int64] = order[np.sort(first)[:among]]
+    return chosen
 
 
 def _views(source: EncodedViews, captions: Sequence[ViewCaption]) -> npt.NDArray[np.float32]:

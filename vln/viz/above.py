@@ -59,7 +59,8 @@ def draw_item(sheet: Canvas, item: Item, solids: Solids) -> None:
 
 def _normals(triangles: Floats) -> Floats:
     """Gives (T, 3) normals, as long as twice the triangles' areas."""
-    return np.cross(triangles[:, 1] - triangles[:, 0], triangles[:, 2] - triangles[:, 0])
+    crossed = np.cross(triangles[:, 1] - triangles[:, 0], triangles[:, 2] - triangles[:, 0])
+    return np.asarray(crossed, dtype=np.float64)
 
 
 def hull(triangles: Floats) -> Floats:

@@ -224,7 +224,8 @@ def _whole_boxes(corners: Floats) -> Ints:
     half = _FOCAL / FACE
     low = np.maximum(np.floor(corners[:, :2] - half), 0)
     high = np.minimum(np.ceil(corners[:, 2:] + half), [WIDTH, HEIGHT])
-    return np.concatenate([low, high - low], axis=1).astype(np.int64)
+    boxes: Ints = np.concatenate([low, high - low], axis=1).astype(np.int64)
+    return boxes
 
 
 def _distances(items: tuple[Item, ...], walk: Walk) -> Floats:

@@ -41,7 +41,7 @@ def split_long(corners: Floats32, which: Flags, *, longest: float) -> tuple[Floa
         which: (T,) bool, those that may be split.
         longest: Metres; twice that after five rounds, which no furniture needs.
     """
-    parent = np.arange(len(corners))
+    parent: npt.NDArray[np.int64] = np.arange(len(corners))
     may = which
     for _ in range(_MOST_SPLITS):
         long = may[:, None] & (_lengths(corners) > longest)

@@ -31,7 +31,7 @@ def outdoors(seed: int, *, strength: float, warmth: float) -> Floats32:
         warmth: Of the daylight, 0 to 1.
     """
     rng = generator(seed, "houses.outdoors")
-    rise = np.linspace(HIGHEST, LOWEST, ROWS)[:, None]
+    rise: Floats = np.asarray(np.linspace(HIGHEST, LOWEST, ROWS)[:, None], dtype=np.float64)
     high, low = _colours((96, 150, 214), (206, 224, 236))
     low = low + warmth * 0.5 * (_colours((246, 214, 176))[0] - low)
     share = np.clip(rise / HIGHEST, 0, 1)[..., None]

@@ -53,7 +53,8 @@ def place(parts: Sequence[Part]) -> tuple[Floats, Ints]:
     centre = np.array([part.centre for part in parts], dtype=np.float64).reshape(-1, 3)
     size = np.array([part.size for part in parts], dtype=np.float64).reshape(-1, 3)
     turns = rotations(np.array([part.turn for part in parts], dtype=np.float64).reshape(-1, 3))
-    corners, owners = [np.empty((0, 3, 3))], [np.empty(0, dtype=np.int64)]
+    corners: list[npt.NDArray[np.float64]] = [np.empty((0, 3, 3))]
+    owners: list[npt.NDArray[np.int64]] = [np.empty(0, dtype=np.int64)]
     for kind in np.unique(kinds):
         rows = np.flatnonzero(kinds == kind)
         unit = _UNITS[kind]

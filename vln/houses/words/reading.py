@@ -82,7 +82,7 @@ def choose(clause: Clause, place: Place, *, heading: float) -> int:
 
 def open_ways(clause: Clause, place: Place) -> Flags:
     """Gives (k,): the ways that doors and stairs in a clause leave open."""
-    allowed = np.ones(len(place.ways), dtype=np.bool_)
+    allowed: Flags = np.ones(len(place.ways), dtype=np.bool_)
     if clause.kind in ("door", "through"):
         allowed = place.door >= 0
     elif clause.kind == "climb":
