@@ -9,8 +9,7 @@ from __future__ import annotations
 import threading
 from collections import OrderedDict
 from collections.abc import Sequence
-from types import TracebackType
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -21,6 +20,7 @@ from vln.features.extract import ViewMaker
 from vln.geometry import NUM_VIEWS
 from vln.panorama.sources import find_panoramas
 from vln.service.answer import Answer
+from vln.service.closable import Closable
 from vln.service.service import EncoderService
 
 if TYPE_CHECKING:
@@ -29,10 +29,9 @@ if TYPE_CHECKING:
 Floats = npt.NDArray[np.float32]
 REQUEST = 128
 """Items of a request at most."""
-Source = TypeVar("Source", bound="EncodedPictures")
 
 
-class EncodedPictures:
+class EncodedPictures(Closable):
     """Gives features of pictures and words, from a service that holds the encoder.
 
     Args:
@@ -87,17 +86,6 @@ class EncodedPictures:
     def close(self) -> None:
         """Leaves the service."""
         self._client.close()
-
-    def __enter__(self: Source) -> Source:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
 
 class EncodedViews(EncodedPictures):

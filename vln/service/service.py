@@ -11,13 +11,13 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Collection, Mapping
-from types import TracebackType
 
 import numpy as np
 
 from vln.errors import BadConfig, BadImage, UnknownName
 from vln.service.answer import Answer
 from vln.service.clock import Clock, WallClock
+from vln.service.closable import Closable
 from vln.service.desk import Desk
 from vln.service.device import Device
 from vln.service.engines import Array, Engine
@@ -25,7 +25,7 @@ from vln.service.requests import Group, Limits
 from vln.service.status import Status
 
 
-class EncoderService:
+class EncoderService(Closable):
     """Engines that many clients share; see `vln.service.core` for what it promises them.
 
     A service that nobody holds any more, not even by a client or an answer on its way, ends by
@@ -66,19 +66,8 @@ class EncoderService:
         """Waits for what is on the device; whatever else waits ends with ServiceClosed."""
         self._device.close()
 
-    def __enter__(self) -> EncoderService:
-        return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
-
-
-class Client:
+class Client(Closable):
     """One who asks; its answers come in the order of its questions. Made by `EncoderService`.
 
     Args:
@@ -161,17 +150,6 @@ class Client:
     def close(self) -> None:
         """Forgets this client: whatever it still waits for ends with ServiceClosed."""
         self._desk.close_client(self._number)
-
-    def __enter__(self) -> Client:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
 
 def _checked(items: object) -> Array:
