@@ -73,9 +73,15 @@ class TrainConfig:
     """What the agent sees with: none (blind), objects, image_stats, clip_rn50, clip_vit_b32,
     imagenet_resnet152, random_rn50, clip:FILE, open_clip:NAME/PRETRAINED, timm:NAME ...; words
     after a plus change how (clip_rn50+bf16+squash)."""
+    service: str = ""
+    """Socket of a running server (`python -m vln.service serve`) that holds the encoder: views are
+    rendered and encoded as they are needed, instead of read from a store."""
     hide: Literal["nothing", "instruction"] = "nothing"
     """What the agent never gets, neither in training nor later: a control. `instruction` gives it
     empty ones."""
+    eyes: Literal["own", "elsewhere"] = "own"
+    """Whose features the agent gets: those of where it stands, or, a control, always those of
+    another viewpoint of the same scan."""
     agent: str = "follower"
     """Which agent is trained, by its registered name."""
     seed: int = 0
@@ -105,6 +111,11 @@ class TrainConfig:
         for name in ("iterations", "batch", "max_steps", "evaluate_every", "threads"):
             if getattr(self, name) < 1:
                 raise BadConfig(f"{name} is {getattr(self, name)}; expected 1 or more.")
+        if self.eyes == "elsewhere" and self.service:
+            raise BadConfig(
+                "--eyes elsewhere exchanges stored features, and --service stores none. Leave one "
+                "of the two out."
+            )
         if not 0 <= self.model.dropout < 1 or not 0 <= self.model.feature_dropout < 1:
             raise BadConfig(
                 f"dropout {self.model.dropout}, feature dropout {self.model.feature_dropout}; "

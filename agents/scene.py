@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 
 from agents.config import TrainConfig, from_json
@@ -18,8 +19,9 @@ from vln.data.connectivity import load_graph
 from vln.data.episodes import DATASETS, EpisodeSet, load_episodes
 from vln.encoders import World, check, keep_fit, learns
 from vln.errors import BadConfig, CheckpointMismatch
+from vln.features.online import EncodedViews, served_views
 from vln.features.opened import open_features
-from vln.features.source import FeatureTable
+from vln.features.source import FeatureTable, KnownSource
 from vln.graph import NavGraph
 from vln.runs import Run, generator
 from vln.text import Vocabulary
@@ -40,13 +42,13 @@ class Scene:
         dataset: Registered name of the data set.
         data: The world's folder.
         graph: Its graph.
-        features: What its encoder made of it; None for a blind agent.
+        features: What its encoder makes of it; None for a blind agent.
     """
 
     dataset: str
     data: Path
     graph: NavGraph
-    features: FeatureTable | None
+    features: KnownSource | None
     _loaded: dict[str, EpisodeSet] = field(default_factory=dict)
 
     @classmethod
@@ -70,6 +72,7 @@ class Scene:
         Raises:
             UnknownName: No such encoder, data set or world.
             MissingData: Data or features are not there.
+            ServiceClosed: The configuration names a server that does not answer.
             CorruptData: A file cannot be used.
             CheckpointMismatch: The run does not bring along what its encoder has learnt, and this
                 is not the world that it learnt from.
@@ -81,8 +84,7 @@ class Scene:
         if run is not None and learns(config.encoder):
             fit = _fit_of(run, config, env=env or config.env, data=found.data)
         world = World(found.data, graph, fit=fit)
-        features = open_features(config.encoder, world, device=config.device)
-        return cls(found.dataset, found.data, graph, features)
+        return cls(found.dataset, found.data, graph, _seen(config, world))
 
     def keep_fit(self, config: TrainConfig, run: Path) -> None:
         """Writes into a run's folder what its encoder has learnt, for `open` in other worlds."""
@@ -100,6 +102,34 @@ class Scene:
     def fingerprint(self) -> str:
         """Identity of the features, empty for a blind agent."""
         return "" if self.features is None else self.features.fingerprint
+
+    def close(self) -> None:
+        """Leaves the server that encodes its features, where one does."""
+        if isinstance(self.features, EncodedViews):
+            self.features.close()
+
+
+def _seen(config: TrainConfig, world: World) -> KnownSource | None:
+    """Gives what a configuration's encoder makes of a world."""
+    if config.service:
+        socket = Path(config.service)
+        return served_views(config.encoder, world, socket=socket, client=f"agent {config.agent}")
+    features = open_features(config.encoder, world, device=config.device)
+    if features is None or config.eyes == "own":
+        return features
+    return elsewhere(features, world.graph, rng=generator(config.seed, "eyes elsewhere"))
+
+
+def elsewhere(features: FeatureTable, graph: NavGraph, *, rng: np.random.Generator) -> FeatureTable:
+    """Gives each viewpoint the features of another one of its scan, always the same one.
+
+    A scan of one viewpoint keeps its own.
+    """
+    row = np.empty_like(features.row)
+    for start, end in zip(graph.first[:-1], graph.first[1:], strict=True):
+        around = start + rng.permutation(end - start)  # each sees what the next of the round would
+        row[around] = features.row[np.roll(around, -1)]
+    return replace(features, row=row)
 
 
 def _fit_of(run: Path, config: TrainConfig, *, env: str, data: Path) -> Path | None:
@@ -161,6 +191,7 @@ def load_policy(
     data: Path | None = None,
     env: str = "",
     device: str = "cpu",
+    service: str = "",
 ) -> tuple[FollowerPolicy, Scene, TrainConfig, dict[str, Any]]:
     """Gives a trained follower, its scene, its configuration and its checkpoint's state.
 
@@ -170,13 +201,15 @@ def load_policy(
         data: The world's folder; see `vln.worlds.find`.
         env: Another data set or world than the run's.
         device: Where the networks shall live, whatever they were trained on.
+        service: Socket of a server that encodes the views now, whatever did in training; from the
+            store where empty.
 
     Raises:
         CheckpointMismatch: No such run, or one that does not fit the data and features found.
         BadConfig: torch cannot use the device.
     """
     check_device(device)
-    config = replace(from_json(Run.read_config(folder)), device=device)
+    config = replace(from_json(Run.read_config(folder)), device=device, service=service)
     tensors, state = checkpoint.load(folder / f"checkpoints/{which}.safetensors")
     scene = Scene.open(config, data, env=env, run=folder)
     if state["features"] != scene.fingerprint:

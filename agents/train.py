@@ -79,6 +79,7 @@ def _run(given: list[str]) -> int:
         raise
     finally:
         run.close()
+        scene.close()
     _report(run.folder, config, data)
     return 0
 
@@ -108,11 +109,14 @@ def _parse(given: list[str]) -> tuple[Command, str]:
         ),
     )
     if resumed is not None and command.config != replace(
-        default, threads=command.config.threads, iterations=command.config.iterations
+        default,
+        threads=command.config.threads,
+        iterations=command.config.iterations,
+        service=command.config.service,
     ):
         raise BadConfig(
-            f"--resume {resumed} goes on with that run's settings; only --threads and "
-            "--iterations may change. Leave the other flags out, or start a new run."
+            f"--resume {resumed} goes on with that run's settings; only --threads, --iterations "
+            "and --service may change. Leave the other flags out, or start a new run."
         )
     return command, reason
 
@@ -181,7 +185,9 @@ def _eyes(config: TrainConfig) -> str:
 
 def _report(folder: Path, config: TrainConfig, data: Path) -> None:
     """Prints the best checkpoint's scores and draws some of its walks."""
-    policy, scene, _, state = load_policy(folder, data=data, device=config.device)
+    policy, scene, _, state = load_policy(
+        folder, data=data, device=config.device, service=config.service
+    )
     hidden = "" if config.hide == "nothing" else f", without {config.hide}s"
     say(
         f"\n{folder}: {config.env} in {data}, --encoder {config.encoder}{hidden}: the best of "
@@ -205,6 +211,7 @@ def _report(folder: Path, config: TrainConfig, data: Path) -> None:
         write_png(draw_paths(scene.graph, sample_walks(walked, scene.graph, episodes)), picture)
         if split == ("val_unseen" if "val_unseen" in splits else splits[-1]):
             outcomes = walked, episodes
+    scene.close()
     say(draw_outcomes(outcomes[0], scene, outcomes[1], folder=folder))
     say(f"walks drawn: {folder}/walks_*.png; curves: tensorboard --logdir {folder}")
 

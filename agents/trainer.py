@@ -293,5 +293,6 @@ def run_folder(config: TrainConfig) -> Path:
     """Gives the default folder of a run, under `runs/` in the working directory."""
     stamp = time.strftime("%Y%m%d-%H%M%S")
     hidden = "" if config.hide == "nothing" else f"-no-{config.hide}"
+    eyes = "" if config.eyes == "own" else f"-{config.eyes}"
     encoder = Handle.parse(config.encoder).slug
-    return Path("runs") / f"{config.env}-{encoder}{hidden}-seed{config.seed}-{stamp}"
+    return Path("runs") / f"{config.env}-{encoder}{eyes}{hidden}-seed{config.seed}-{stamp}"

@@ -72,25 +72,58 @@ def condition_of(run: Path) -> str:
     config = from_json(Run.read_config(run))
     taught = "imitation + reward" if config.learning.reinforcement else "imitation"
     hidden = "" if config.hide == "nothing" else f", {config.hide} hidden"
+    hidden += "" if config.eyes == "own" else f", eyes {config.eyes}"
     env = "" if config.env == "r2r" else f", {config.env}"
     return f"{config.encoder}, {taught}{hidden}{env}"
 
 
-def gather(runs: Sequence[Path], *, key: str, scale: float) -> Curves:
+def gather(
+    runs: Sequence[Path], *, key: str, scale: float, names: Sequence[str] | None = None
+) -> Curves:
     """Gives the logged values of all runs, those of one condition together.
+
+    Args:
+        runs: Folders of runs.
+        key: What was logged.
+        scale: Factor for the values.
+        names: The condition of each run; see `condition_of` where None.
 
     Raises:
         BadConfig: A run has logged no such value.
     """
     curves: Curves = {}
-    for run in runs:
+    for run, name in zip(runs, names or map(condition_of, runs), strict=True):
         history = [entry for entry in Run(run, seed=0).history() if key in entry]
         if not history:
             raise BadConfig(f"{run} has logged no {key!r}; name a split it was evaluated on.")
-        curve = curves.setdefault(condition_of(run), {})
+        curve = curves.setdefault(name, {})
         for entry in history:
             curve.setdefault(int(entry["step"]), []).append(scale * float(entry[key]))
     return curves
+
+
+def plotting() -> Any:  # noqa: ANN401
+    """Gives matplotlib's pyplot, which draws to files alone.
+
+    Raises:
+        BadConfig: matplotlib is not installed.
+    """
+    try:
+        import matplotlib
+    except ImportError:
+        raise BadConfig("figures need matplotlib: install the `dev` extra.") from None
+    matplotlib.use("agg")
+    from matplotlib import pyplot
+
+    return pyplot
+
+
+def keep(figure: Any, file: Path) -> None:  # noqa: ANN401
+    """Writes a figure to a PNG file, whose folder is made, and closes it."""
+    figure.tight_layout()
+    with atomic(file) as stream:
+        figure.savefig(stream, dpi=110, format="png")
+    plotting().close(figure)
 
 
 def draw(found: Mapping[str, Curves], *, ylabel: str, file: Path) -> None:
@@ -99,13 +132,7 @@ def draw(found: Mapping[str, Curves], *, ylabel: str, file: Path) -> None:
     Raises:
         BadConfig: matplotlib is not installed.
     """
-    try:
-        import matplotlib
-    except ImportError:
-        raise BadConfig("curves need matplotlib: install the `dev` extra.") from None
-    matplotlib.use("agg")
-    from matplotlib import pyplot
-
+    pyplot = plotting()
     figure, panels = pyplot.subplots(
         1, len(found), figsize=(5.2 * len(found), 3.8), sharey=True, squeeze=False
     )
@@ -114,11 +141,8 @@ def draw(found: Mapping[str, Curves], *, ylabel: str, file: Path) -> None:
             _draw_curve(panel, name, curve)
         panel.set(title=split, xlabel="updates", ylabel=ylabel)
         panel.grid(alpha=0.3)
-    panels[0][-1].legend(fontsize="small", loc="lower right")
-    figure.tight_layout()
-    file.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(file, dpi=110)
-    pyplot.close(figure)
+    panels[0][-1].legend(fontsize="small", loc="best")
+    keep(figure, file)
 
 
 def _draw_curve(panel: Any, name: str, curve: Mapping[int, Sequence[float]]) -> None:  # noqa: ANN401

@@ -155,6 +155,8 @@ def name_of(player: Player) -> str:
     parts = [str(about["agent"]), str(about.get("encoder", ""))]
     hidden = str(about.get("hide", "nothing"))
     parts.append("" if hidden == "nothing" else f"{hidden} hidden")
+    eyes = str(about.get("eyes", "own"))
+    parts.append("" if eyes == "own" else f"eyes {eyes}")
     return ", ".join(part for part in parts if part)
 
 

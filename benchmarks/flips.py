@@ -129,39 +129,59 @@ def measure(config: Config) -> list[Flips]:
     return [
         flips
         for name, runs in walked.items()
-        for flips in _by_change(name, np.stack(runs), twins, config)
+        for flips in by_change(name, np.stack(runs), twins, draws=config.draws, seed=config.seed)
     ]
 
 
 def _solved(player: Player, twins: Twins) -> Floats:
     """Gives (E, 3) whether the original is solved, the twin, and both; by protocol envdrop."""
     first, second = (
-        evaluate(replace(player, episodes=episodes)).scores.success.astype(np.float64)
+        evaluate(replace(player, episodes=episodes)).scores.success
         for episodes in (twins.original, twins.twin)
     )
+    return solved(first, second)
+
+
+def solved(original: npt.ArrayLike, twin: npt.ArrayLike) -> Floats:
+    """Gives (E, 3) whether the original is solved, the twin, and both, as 0 or 1."""
+    first, second = (np.asarray(side, dtype=np.float64) for side in (original, twin))
     return np.stack([first, second, first * second], axis=1)
 
 
-def _by_change(name: str, solved: Floats, twins: Twins, config: Config) -> list[Flips]:
-    """Gives the flips of (N, E, 3), N runs, per change and over all."""
+def by_change(name: str, solved: Floats, twins: Twins, *, draws: int, seed: int = 0) -> list[Flips]:
+    """Gives a condition's flips per change, and over all.
+
+    Args:
+        name: What the condition is called.
+        solved: (N, E, 3) from `solved`, N runs.
+        twins: The E pairs.
+        draws: Bootstrap samples behind the intervals.
+        seed: Of the bootstrap.
+    """
     change = np.array(twins.change)
     chosen = {kind: np.flatnonzero(change == kind) for kind in sorted(set(twins.change))}
     chosen[TOTAL] = np.arange(len(twins))
     return [
-        Flips(name, len(solved), kind, len(rows), _shares(solved[:, rows], twins, rows, config))
+        Flips(
+            name,
+            len(solved),
+            kind,
+            len(rows),
+            _shares(solved[:, rows], twins, rows, draws=draws, seed=seed),
+        )
         for kind, rows in chosen.items()
     ]
 
 
 def _shares(
-    solved: Floats, twins: Twins, rows: npt.NDArray[np.int64], config: Config
+    solved: Floats, twins: Twins, rows: npt.NDArray[np.int64], *, draws: int, seed: int
 ) -> dict[str, tuple[float, float, float]]:
     episodes = [twins.original.episodes[row] for row in rows]
     hierarchy = Hierarchy.of(
         [episode.start.scan for episode in episodes],
         paths=[episode.id.rpartition("_")[0] for episode in episodes],
     )
-    weights = resample(hierarchy, draws=config.draws, generator=generator(config.seed, "bootstrap"))
+    weights = resample(hierarchy, draws=draws, generator=generator(seed, "bootstrap"))
     values = solved.mean(axis=0)
     means = np.vstack(
         [values.mean(axis=0), resampled_means(values, hierarchy=hierarchy, weights=weights)]
@@ -200,7 +220,7 @@ def as_text(measured: Sequence[Flips], *, draws: int) -> str:
     rows = []
     for one in measured:
         name = one.condition if one.runs == 1 else f"{one.condition} ({one.runs} seeds)"
-        cells = [_cell(one.shares[column]) for column in COLUMNS]
+        cells = [cell(one.shares[column]) for column in COLUMNS]
         rows.append((name, one.change, f"{one.pairs:,}", *cells))
     return (
         f"{tables.as_text(tables.Table(header, rows))}\n\n"
@@ -209,7 +229,8 @@ def as_text(measured: Sequence[Flips], *, draws: int) -> str:
     )
 
 
-def _cell(share: tuple[float, float, float]) -> str:
+def cell(share: tuple[float, float, float]) -> str:
+    """Gives a share and its interval in percent, or that there is none."""
     if not np.isfinite(share[0]):
         return "none"
     mean, low, high = (100 * value for value in share)

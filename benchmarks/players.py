@@ -57,6 +57,9 @@ class Choice:
     """Where a trained agent's networks live: cpu, cuda, cuda:1."""
     threads: int = 1
     """Threads of matrix products on a CPU."""
+    service: str = ""
+    """Socket of a running server (`python -m vln.service serve`) that encodes what a trained agent
+    sees, instead of a store."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -155,7 +158,12 @@ def _trained(choice: Choice, folder: Path) -> Player:
     env = choice.env or saved.env
     worlds.locate(env, choice.data, pictures=looks(saved.encoder))
     policy, scene, config, state = load_policy(
-        folder, which=choice.checkpoint, data=choice.data, env=env, device=choice.device
+        folder,
+        which=choice.checkpoint,
+        data=choice.data,
+        env=env,
+        device=choice.device,
+        service=choice.service,
     )
     episodes = scene.episodes(choice.split)
     iteration = state["progress"]["iteration"]
@@ -167,6 +175,7 @@ def _trained(choice: Choice, folder: Path) -> Player:
         "agent": config.agent,
         "encoder": config.encoder,
         "hide": config.hide,
+        "eyes": config.eyes,
         "seed": config.seed,
         "checkpoint": choice.checkpoint,
         "iteration": iteration,

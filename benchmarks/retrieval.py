@@ -8,7 +8,8 @@ or among the first five. It is a client of the encoder service like any other. C
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,13 +23,12 @@ from vln.data.connectivity import load_graph
 from vln.encoders import Handle, World, world_encoder
 from vln.encoders.loading import load
 from vln.errors import BadConfig
-from vln.features.online import EncodedViews
+from vln.features.online import EncodedViews, served_views
 from vln.features.opened import weight_folders
-from vln.runs import entry_point, generator, say
+from vln.metrics.recall import Recall, draw, of_draws, unit
+from vln.runs import entry_point, say
 from vln.service.requests import Limits
 from vln.service.service import EncoderService
-
-Floats = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,25 +49,13 @@ class Config:
     """Of the draws."""
     device: str = "cpu"
     """Where the encoder runs."""
+    service: Path | None = None
+    """Socket of a running server (`python -m vln.service serve`) that holds the encoder; it runs
+    here where absent."""
     data: Path | None = None
     """The world's folder; without it VLN_DATA, and the cache for a world of ours."""
     threads: int = 1
     """Of the encoder on a CPU."""
-
-
-@dataclass(frozen=True)
-class Recall:
-    """Shares, 0 to 1, of items whose partner is found at once and among the first five.
-
-    Attributes:
-        image_to_text: At 1 and at 5.
-        text_to_image: At 1 and at 5.
-        deviation: Of image to text at 1 between draws.
-    """
-
-    image_to_text: tuple[float, float]
-    text_to_image: tuple[float, float]
-    deviation: float
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -77,9 +65,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _run(config: Config) -> int:
-    import torch
-
-    torch.set_num_threads(config.threads)
     if world_encoder(Handle.parse(config.encoder)) is not None:
         raise BadConfig(
             f"--encoder {config.encoder} reads no words. Name a network that does, such as "
@@ -88,14 +73,10 @@ def _run(config: Config) -> int:
     data = worlds.locate(config.env, config.data).data
     world = World(data, load_graph(data))
     captions = load_view_captions(data, config.split, graph=world.graph)
-    encoder = load(config.encoder, folders=weight_folders(world), device=config.device)
-    with (
-        EncoderService({encoder.handle: encoder.encode}, limits=Limits()) as service,
-        EncodedViews(encoder, service, client="retrieval", world=world) as source,
-    ):
+    with encoded_views(config, world) as source:
         found = retrieve(source, captions, among=config.among, draws=config.draws, seed=config.seed)
     say(
-        f"{encoder.handle} on {config.env} {config.split}: {config.among} views, "
+        f"{config.encoder} on {config.env} {config.split}: {config.among} views, "
         f"{config.draws} draws; chance {100 / config.among:.1f} %"
     )
     for name, (one, five) in (
@@ -104,6 +85,26 @@ def _run(config: Config) -> int:
     ):
         say(f"{name}  R@1 {100 * one:5.1f} %  R@5 {100 * five:5.1f} %")
     return 0
+
+
+@contextmanager
+def encoded_views(config: Config, world: World) -> Iterator[EncodedViews]:
+    """Gives what encodes views and captions: a server's client, or a service of our own."""
+    if config.service is not None:
+        with served_views(
+            config.encoder, world, socket=config.service, client="retrieval"
+        ) as source:
+            yield source
+        return
+    import torch
+
+    torch.set_num_threads(config.threads)
+    encoder = load(config.encoder, folders=weight_folders(world), device=config.device)
+    with (
+        EncoderService({encoder.handle: encoder.encode}, limits=Limits()) as service,
+        EncodedViews(encoder, service, client="retrieval", world=world) as source,
+    ):
+        yield source
 
 
 def retrieve(
@@ -126,62 +127,17 @@ def retrieve(
     Raises:
         BadConfig: There are fewer different captions, or the encoder reads no words.
     """
-    if among < 2 or draws < 1:
-        raise BadConfig(f"{draws} draws among {among} views; expected 1 or more among 2 or more.")
-    chosen = [_draw(captions, among, seed=seed, number=number) for number in range(draws)]
-    used = sorted(set(np.concatenate(chosen).tolist()))
-    place = np.full(len(captions), -1)
-    place[used] = np.arange(len(used))
-    words = _unit(source.texts([captions[one].caption for one in used]))
-    pictures = _unit(_views(source, [captions[one] for one in used]))
-    ranks = np.array([_ranks(pictures[place[rows]], words[place[rows]]) for rows in chosen])
-    at_one, at_five = (ranks < 1).mean(axis=2), (ranks < 5).mean(axis=2)
-    to_text, to_image = zip(at_one.mean(axis=0), at_five.mean(axis=0), strict=True)
-    return Recall(
-        image_to_text=(float(to_text[0]), float(to_text[1])),
-        text_to_image=(float(to_image[0]), float(to_image[1])),
-        deviation=float(at_one[:, 0].std(ddof=1)) if draws > 1 else 0.0,
-    )
-
-
-def _draw(
-    captions: Sequence[ViewCaption], among: int, *, seed: int, number: int
-) -> npt.NDArray[np.int64]:
-    """Gives views with pairwise different captions."""
-    order: npt.NDArray[np.int64]
-    order = generator(seed, f"retrieval/{number}").permutation(len(captions))
-    texts = np.array([captions[one].caption for one in order])
-    _, first = np.unique(texts, return_index=True)
-    if len(first) < among:
-        raise BadConfig(
-            f"{len(first)} different captions among {len(captions)}; expected {among} or more. "
-            "Ask for fewer with --among."
-        )
-    chosen: npt.NDArray[np.int64] = order[np.sort(first)[:among]]
-    return chosen
+    chosen = draw([one.caption for one in captions], among=among, draws=draws, seed=seed)
+    used, place = np.unique(np.concatenate(chosen), return_inverse=True)
+    words = unit(source.texts([captions[one].caption for one in used]))
+    pictures = unit(_views(source, [captions[one] for one in used]))
+    return of_draws(pictures, words, list(place.reshape(draws, among)))
 
 
 def _views(source: EncodedViews, captions: Sequence[ViewCaption]) -> npt.NDArray[np.float32]:
     panorama = np.array([one.panorama for one in captions])
     view = np.array([one.view for one in captions])
     return source.of_views(panorama, view)
-
-
-def _unit(features: npt.NDArray[np.float32]) -> Floats:
-    values = features.astype(np.float64)
-    return np.asarray(values / np.linalg.norm(values, axis=1, keepdims=True))
-
-
-def _ranks(pictures: Floats, words: Floats) -> npt.NDArray[np.int64]:
-    """Gives (2, N) ranks of the right caption per picture, and of the right picture per caption.
-
-    Ties count against the encoder: one that gives everything the same features finds nothing.
-    """
-    likeness = pictures @ words.T
-    right = np.diag(likeness)
-    by_picture = (likeness >= right[:, None]).sum(axis=1) - 1
-    by_caption = (likeness >= right[None, :]).sum(axis=0) - 1
-    return np.stack([by_picture, by_caption])
 
 
 if __name__ == "__main__":

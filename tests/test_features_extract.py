@@ -130,7 +130,8 @@ def test_single_views_are_encoded_without_their_neighbours(world):
 
 def test_panoramas_asked_for_again_are_not_encoded_again(world):
     encoder = Colours()
-    with EncoderService({encoder.handle: encoder.encode}) as service:
+    limits = Limits(max_cache_bytes=0)
+    with EncoderService({encoder.handle: encoder.encode}, limits=limits) as service:
         views = EncodedViews(encoder, service, client="navigation", world=world, keep=2)
         first = views.gather(np.array([3, 3, 5]))
         before = sum(encoder.batches)
@@ -142,6 +143,23 @@ def test_panoramas_asked_for_again_are_not_encoded_again(world):
     assert before == between == 72
     np.testing.assert_array_equal(first, again[[1, 2, 0]])
     assert sum(encoder.batches) == 72 + 36 + 36  # 5 had to make room for 7
+
+
+def test_a_service_knows_what_it_encoded_for_others_but_not_pictures_made_anew(world, tmp_path):
+    folder = shutil.copytree(world.data, tmp_path / "world")
+    here = World(folder, world.graph, world.cache)
+    encoder, place = Colours(), np.array([3])
+    with EncoderService({encoder.handle: encoder.encode}) as service:
+        first, second = (
+            EncodedViews(encoder, service, client=name, world=here).gather(place) for name in "ab"
+        )
+        shutil.rmtree(folder / "skyboxes")
+        write_skyboxes(folder, world.graph, size=8)
+        anew = EncodedViews(encoder, service, client="c", world=here).gather(place)
+
+    assert sum(encoder.batches) == 2 * 36
+    np.testing.assert_array_equal(first, second)
+    assert not np.array_equal(first, anew)
 
 
 def test_a_view_that_is_asked_for_often_is_encoded_once(world):

@@ -130,12 +130,11 @@ def test_who_stays_where_it_is_has_no_rate(command):
 
 def test_the_rate_is_that_of_pairs_whose_original_is_solved(twins):
     pairs = load_twins(twins.folder, twins.graph)
-    config = flips.Config(twins=twins.folder, agent="stop", draws=200)
     first = np.arange(len(pairs)) % 3 < 2  # two thirds
     second = np.arange(len(pairs)) % 3 < 1  # one third, within them
     solved = np.stack([first, second, first & second], axis=1).astype(float)
 
-    *_, total = flips._by_change("someone", solved[None], pairs, config)
+    *_, total = flips.by_change("someone", solved[None], pairs, draws=200)
 
     expected = [first.mean(), second.mean(), second.sum() / first.sum()]
     assert [share[0] for share in total.shares.values()] == pytest.approx(expected)
@@ -146,10 +145,9 @@ def test_the_rate_is_that_of_pairs_whose_original_is_solved(twins):
 
 def test_seeds_of_a_condition_are_averaged(twins):
     pairs = load_twins(twins.folder, twins.graph)
-    config = flips.Config(twins=twins.folder, agent="stop", draws=20)
     solved = np.stack([np.ones((len(pairs), 3)), np.zeros((len(pairs), 3))])
 
-    *_, total = flips._by_change("someone", solved, pairs, config)
+    *_, total = flips.by_change("someone", solved, pairs, draws=20)
 
     assert total.runs == 2
     assert [share[0] for share in total.shares.values()] == [0.5, 0.5, 1.0]

@@ -12,6 +12,7 @@ from vln.metrics.intervals import (
     resample,
     resampled_means,
     seeded_difference_interval,
+    seeded_mean_interval,
 )
 from vln.metrics.paths import METRICS, score_episodes
 
@@ -208,3 +209,48 @@ def test_instructions_paths_and_scans_give_the_known_errors_of_a_real_file(real_
     assert (hierarchy.num_paths, hierarchy.num_scans) == (783, 11)
     assert sorted(np.bincount(hierarchy.scan_of))[:2] == [6, 15]
     assert errors == pytest.approx([0.78, 1.03, 1.19], abs=0.04)
+
+
+def test_an_interval_over_seeds_holds_their_spread(houses):
+    hierarchy, values = houses
+    weights = weights_of(hierarchy)
+    alike = np.stack([values] * 5)
+    apart = alike + np.linspace(-0.5, 0.5, 5)[:, None, None]
+
+    def interval(runs):
+        source = np.random.default_rng(1)
+        return seeded_mean_interval(runs, hierarchy=hierarchy, weights=weights, generator=source)
+
+    houses_alone = mean_interval(values, hierarchy=hierarchy, weights=weights)
+    assert interval(alike).low == pytest.approx(houses_alone.low)
+    assert interval(alike).high == pytest.approx(houses_alone.high)
+    assert interval(apart).estimate == pytest.approx(values.mean(axis=0))
+    assert interval(apart).low < houses_alone.low - 0.05
+    assert interval(apart).high > houses_alone.high + 0.05
+
+
+def test_seeds_that_both_sides_share_cancel_in_their_differences(houses):
+    hierarchy, values = houses
+    noise = np.random.default_rng(2).normal(size=(4, 1, 1))
+    ours, theirs = values + noise + 0.1, np.stack([values] * 4) + noise
+
+    paired = seeded_mean_interval(
+        ours - theirs,
+        hierarchy=hierarchy,
+        weights=weights_of(hierarchy, draws=200),
+        generator=np.random.default_rng(0),
+    )
+
+    assert [paired.low[0], paired.high[0]] == pytest.approx([0.1, 0.1])
+
+
+def test_two_seeds_are_too_few_to_be_resampled(houses):
+    hierarchy, values = houses
+
+    with pytest.raises(BadConfig, match="2 seeds cannot be resampled"):
+        seeded_mean_interval(
+            np.stack([values] * 2),
+            hierarchy=hierarchy,
+            weights=weights_of(hierarchy, draws=10),
+            generator=np.random.default_rng(0),
+        )

@@ -59,6 +59,19 @@ class Interleavings(RuleBasedStateMachine):
             return
         self.asked[request.number] = request
 
+    @precondition(lambda self: self.open)
+    @rule(data=st.data(), items=st.integers(1, 6))
+    def ask_what_is_known(self, data, items):
+        client = data.draw(st.sampled_from(self.open))
+        before = [n for n, one in self.asked.items() if one.client == client and not one.has_ended]
+        try:
+            request = self.batcher.ask(client, IMAGES, items, key="k", now=self.now, known="rows")
+        except ServiceBusy:
+            return
+        self.asked[request.number] = request
+        self.note(self.batcher.settle(client, now=self.now))
+        assert request.has_ended == (not before)
+
     @rule()
     def take(self):
         due = self.batcher.deadline(self.now)

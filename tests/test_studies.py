@@ -7,7 +7,7 @@ import orjson
 import pytest
 
 from agents.train import main as train
-from benchmarks import curves, encoders
+from benchmarks import curves, foresight
 
 SMALL = ["--iterations", "4", "--evaluate-every", "2", "--batch", "8", "--max-steps", "6"]
 SMALL += ["--model.hidden", "16", "--model.word", "8", "--recipe", "imitation"]
@@ -49,6 +49,15 @@ def test_a_run_without_instructions_is_a_condition_of_its_own(runs, tmp_path):
     assert curves.condition_of(hidden) == "none, imitation, instruction hidden"
 
 
+def test_a_run_with_the_eyes_of_elsewhere_is_a_condition_of_its_own(runs, tmp_path):
+    shutil.copytree(runs[2], tmp_path / "elsewhere")
+    config = orjson.loads((tmp_path / "elsewhere/config.json").read_bytes())
+    content = orjson.dumps({**config, "eyes": "elsewhere"})
+    (tmp_path / "elsewhere/config.json").write_bytes(content)
+
+    assert curves.condition_of(tmp_path / "elsewhere") == "objects, imitation, eyes elsewhere"
+
+
 def test_runs_in_different_worlds_are_no_seeds_of_one_condition(runs, tmp_path):
     elsewhere = tmp_path / "elsewhere"
     shutil.copytree(runs[0], elsewhere)
@@ -64,7 +73,7 @@ def test_curves_of_a_split_never_evaluated_are_refused(runs, tmp_path, capsys):
 
 
 def test_foresight_shows_own_and_wrong_eyes(runs, tmp_path, capsys):
-    assert encoders.main([*runs, "--out", str(tmp_path / "eyes")]) == 0
+    assert foresight.main([*runs, "--out", str(tmp_path / "eyes")]) == 0
     shown = capsys.readouterr().out
     assert shown.count("own eyes") == 2
     assert shown.count("wrong eyes") == 1

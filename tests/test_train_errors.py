@@ -118,7 +118,7 @@ def test_a_flag_without_its_value_is_named(said):
 
 def test_resuming_with_other_settings_is_refused(said, run):
     message = said("--resume", str(run), "--optim.lr", "0.1")
-    assert "only --threads and --iterations may change" in message
+    assert "only --threads, --iterations and --service may change" in message
 
 
 def test_settings_of_another_version_are_named(said, run):

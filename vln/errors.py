@@ -105,3 +105,7 @@ class ServiceBusy(VlnError, RuntimeError):
 
 class ServiceClosed(VlnError, RuntimeError):
     """Raised when a request meets a service that has been closed."""
+
+
+class BadFrame(VlnError, ValueError):
+    """Raised when what arrives on a connection is nothing that a client or server of ours sends."""

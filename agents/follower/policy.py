@@ -6,6 +6,7 @@ in groups, since each departure copies the instructions' memory.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -16,7 +17,7 @@ from torch import Tensor
 
 from agents.base import Ints, Turn
 from agents.follower.model import Follower, Sight, State, Unrolled
-from vln.features.source import FeatureTable
+from vln.features.source import FeatureSource, FeatureTable
 from vln.nn.dropout import Dropout
 from vln.nn.recurrent import pack
 from vln.text import Vocabulary, decode
@@ -54,7 +55,7 @@ class FollowerPolicy:
         model: Follower,
         *,
         vocabulary: Vocabulary,
-        features: FeatureTable | None,
+        features: FeatureSource | None,
         max_length: int = 80,
         hides_instructions: bool = False,
         seed: int = 0,
@@ -70,15 +71,15 @@ class FollowerPolicy:
         self.feedback: npt.NDArray[np.int64] | Feedback = "argmax"
         self.record: Record | None = None
         self._device, self._dtype = device, dtype
-        self._eyes = None if features is None else _Eyes(features, device, dtype)
+        self._eyes = None if features is None else _eyes(features, device, dtype)
         self._words: dict[bytes, Ints] = {}
         self._unrolled: Unrolled | None = None
         self._state: State | None = None
         self._rows: Ints = np.zeros(0, dtype=np.int64)
 
-    def look_with(self, features: FeatureTable) -> None:
+    def look_with(self, features: FeatureSource) -> None:
         """Changes the eyes, to ask what they are worth; D must be what the networks expect."""
-        self._eyes = _Eyes(features, self._device, self._dtype)
+        self._eyes = _eyes(features, self._device, self._dtype)
 
     def begin(self, turn: Turn) -> None:
         """Encodes the instructions of a new batch."""
@@ -207,8 +208,18 @@ class FollowerPolicy:
         self.dropout.restore(state["dropout"])
 
 
-class _Eyes:
-    """Looks features up on the networks' device."""
+Eyes = Callable[[Ints], Tensor]
+"""Gives (n, 36, D) features of panoramas (n,), on the networks' device, in the products' type."""
+
+
+def _eyes(features: FeatureSource, device: str, dtype: torch.dtype) -> Eyes:
+    if isinstance(features, FeatureTable):
+        return _Table(features, device, dtype)
+    return lambda panorama: torch.from_numpy(features.gather(panorama)).to(device, dtype)
+
+
+class _Table:
+    """Looks features up that lie on the networks' device."""
 
     def __init__(self, features: FeatureTable, device: str, dtype: torch.dtype) -> None:
         self._dtype = dtype
@@ -219,7 +230,7 @@ class _Eyes:
         self._device = device
 
     def __call__(self, panorama: Ints) -> Tensor:
-        """Gives (n, 36, D) features of panoramas (n,), in the type of the products."""
+        """Gives the features of panoramas (n,)."""
         row = self._row[torch.from_numpy(panorama).to(self._device)]
         found = self._values.index_select(0, row).to(self._dtype)
         return found.expand(-1, 36, -1)

@@ -92,6 +92,13 @@ class EncodeSetting:
             self.loaded[handle] = load(handle, weights=file, device=self.device)
         return self.loaded[handle]
 
+    def served(self, handle: str) -> str:
+        """Gives a handle by which another process loads the same CLIP."""
+        asked = Handle.parse(handle)
+        words = "".join(f"+{word}" for word in asked.words)
+        file = self._weights(asked)
+        return f"clip:{file}{words}" if file else handle
+
     def _weights(self, handle: Handle) -> Path | None:
         """Gives a file of weights that nobody trained; None for an encoder that needs none."""
         architecture = named(handle).architecture

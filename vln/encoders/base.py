@@ -1,22 +1,24 @@
 """Names of encoders, and what each needs to turn a world into features.
 
 An encoder of this kind looks at a world as a whole, annotations included. Networks, which look at
-pictures, are in `vln.encoders.network`. Knows no particular encoder and nothing of where features
-are kept; `vln.encoders` registers the names.
+pictures, are in `vln.encoders.network`; what their clients know of them is `Encodes`. Knows no
+particular encoder and nothing of where features are kept; `vln.encoders` registers the names.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
+from vln.encoders.recipe import Recipe
 from vln.graph import NavGraph
 from vln.registry import Registry
+from vln.types import EncoderSpec
 
 
 @dataclass(frozen=True)
@@ -68,6 +70,37 @@ class Sight:
     source: str = ""
     row: npt.NDArray[np.int64] | None = None
     kept_as: Identity | None = None
+
+
+class Encodes(Protocol):
+    """A network as those know it who have its pictures encoded: here, or by a server."""
+
+    @property
+    def handle(self) -> str:
+        """What it is asked for by."""
+
+    @property
+    def dim(self) -> int:
+        """D, features of a picture."""
+
+    @property
+    def has_text(self) -> bool:
+        """Whether it reads texts."""
+
+    @property
+    def text_dim(self) -> int:
+        """Features of a text, 0 where it reads none."""
+
+    @property
+    def recipe(self) -> Recipe:
+        """What is done to pictures."""
+
+    @property
+    def spec(self) -> EncoderSpec:
+        """Who it is."""
+
+    def tokens(self, texts: Sequence[str]) -> npt.NDArray[np.int64]:
+        """Gives (N, L) tokens of texts, what it encodes as `text`."""
 
 
 WorldEncoder = Callable[[World], Sight | None]

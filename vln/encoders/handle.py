@@ -4,6 +4,7 @@
     clip_rn50+bf16+squash            the same network otherwise applied, see `vln.encoders.recipe`
     clip_rn50@1a2b3c4d               a file of features that somebody else made
     clip:PATH                        weights in the layout of OpenAI's, whatever their sizes
+    tower:PATH                       a small tower that `vln.pretrain` trained
     open_clip:NAME/PRETRAINED        anything that open_clip holds
     timm:NAME                        anything that timm holds
 
@@ -17,7 +18,9 @@ from dataclasses import dataclass
 
 from vln.errors import BadConfig
 
-FAMILIES = ("clip", "open_clip", "timm")
+FAMILIES = ("clip", "tower", "open_clip", "timm")
+FILES = ("clip", "tower")
+"""Families whose names are paths."""
 _UNSAFE = re.compile(r"[^\w.+@=-]+")
 _IMPORTED = re.compile(r"[0-9a-f]{8}")
 
@@ -28,7 +31,7 @@ class Handle:
 
     Attributes:
         name: As registered; what stands after the colon where there is a family.
-        family: `clip`, `open_clip` or `timm`; empty for a registered name.
+        family: `clip`, `tower`, `open_clip` or `timm`; empty for a registered name.
         words: What stands after each plus.
         imported: Eight hexadecimal digits of the sha256 of the file that features came from; empty
             for our own.
@@ -78,7 +81,7 @@ class Handle:
     @property
     def slug(self) -> str:
         """What files and folders may be called; a path's own folders are left out."""
-        name = self.name.rpartition("/")[2] if self.family == "clip" else self.name
+        name = self.name.rpartition("/")[2] if self.family in FILES else self.name
         slug = "+".join((f"{self.family}={name}" if self.family else name, *self.words))
         slug = _UNSAFE.sub("_", slug)
         return f"{slug}@{self.imported}" if self.imported else slug

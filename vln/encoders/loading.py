@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from vln.encoders.handle import Handle
+from vln.encoders.handle import FILES, Handle
 from vln.encoders.opening import opened
 from vln.encoders.recipe import Recipe
 from vln.encoders.recipes import named
@@ -30,7 +30,8 @@ def load(
     """Gives the encoder that a handle asks for, its weights in place.
 
     Args:
-        handle: A name, or `clip:FILE`, `open_clip:NAME/PRETRAINED`, `timm:NAME`; words after +.
+        handle: A name, or `clip:FILE`, `tower:FILE`, `open_clip:NAME/PRETRAINED`,
+            `timm:NAME`; words after +.
         weights: A file to take the weights from, whatever it is called.
         folders: Where files of weights are looked for, downloads go to the last one; the cache's
             where there are none.
@@ -87,13 +88,13 @@ def recipe_of(
 ) -> Recipe:
     """Gives what an encoder does to pictures; costs nothing for those with names.
 
-    Of `clip:FILE` the file is read, whose tensors tell the size of its pictures.
+    Of `clip:FILE` and `tower:FILE` the file is read, which tells the size of its pictures.
 
     Raises:
         As `load`, as far as that is looked at.
     """
     asked = _asked(handle)
-    if asked.family == "clip":
+    if asked.family in FILES:
         recipe = opened(asked, weights=weights, folders=folders, download=False).recipe
     elif asked.family:
         recipe = _library_recipe(asked)

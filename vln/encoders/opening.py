@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 VERSION: Final = 1
 """Of what this package does with weights; raised when features change by more than rounding."""
 RANDOM: Final = "random_rn50"
+OURS: Final = "clip_house"
 UNTRAINED: Final = "untrained"
 """Stands for weights that nobody trained; `open_clip:NAME/untrained` is for measuring speed."""
 
@@ -68,6 +69,7 @@ def opened(
     openers: dict[str, Callable[..., Opened]] = {
         "": _named,
         "clip": _clip_file,
+        "tower": _tower_file,
         "open_clip": _open_clip,
         "timm": _timm,
     }
@@ -80,6 +82,10 @@ def _named(
 ) -> Opened:
     if handle.name == RANDOM:
         return _untrained(handle, weights=weights)
+    if handle.name == OURS:
+        from vln.encoders.weights.towers import our_tower
+
+        return _tower(handle, weights or our_tower(handle.name, folders=folders))
     from vln.encoders.weights.released import weights_file
 
     entry = named(handle)
@@ -132,6 +138,33 @@ def _clip_file(
     tensors = _read(file)
     size = ClipArchitecture.of_tensors(tensors, source=file).image_size
     return _clip(handle, tensors, file, recipe=Recipe(size=size))
+
+
+def _tower_file(
+    handle: Handle, *, weights: Path | None, folders: Sequence[Path], download: bool
+) -> Opened:
+    del download
+    from vln.encoders.weights.files import found
+
+    file = weights or found(Path(handle.name), folders=folders, handle=handle.encoder)
+    return _tower(handle, file)
+
+
+def _tower(handle: Handle, file: Path) -> Opened:
+    """Gives a small tower, whose file says itself what is built from it."""
+    from vln.encoders.networks.tower import TowerNetwork, TowerSpec, WordTokenizer
+    from vln.encoders.weights.towers import tower_header
+
+    spec = TowerSpec.of_json(tower_header(file)["spec"], source=file)
+    tensors = _read(file)
+    words = json.dumps(spec.as_json(), sort_keys=True)
+    return Opened(
+        layout=f"tower:{hashlib.sha256(words.encode()).hexdigest()}",  # no tensor tells the words
+        weights=_digest(tensors),
+        recipe=spec.recipe,
+        build=lambda: TowerNetwork(spec, tensors, source=file, name=handle.encoder),
+        tokenizer=partial(WordTokenizer, spec.words, spec.max_words) if spec.words else None,
+    )
 
 
 def _clip(

@@ -34,6 +34,15 @@ class Named:
     views_per_second: float
 
 
+TOWER_SIZE: Final = 84
+"""Pixels of the shorter side of what our own small towers see; the longer one is 4/3 of it."""
+_GREY: Final = (0.5, 0.5, 0.5)
+TOWER_RECIPE: Final = Recipe(
+    frame="wide", size=TOWER_SIZE, direct=True, interpolation="bilinear", mean=_GREY, std=_GREY
+)
+"""The whole view, rendered at the tower's size at once."""
+
+
 def _clip(architecture: str, dim: int, rate: float, size: int = 224) -> Named:
     return Named(architecture, dim, Recipe(size=size), rate)
 
@@ -55,6 +64,7 @@ NETWORKS: Final[dict[str, Named]] = {
     "imagenet_resnet50": _imagenet("resnet50", 1.5),
     "imagenet_resnet152": _imagenet("resnet152", 0.59),
     "random_rn50": _clip("RN50-quickgelu", 1024, 7.4),
+    "clip_house": Named("tower", 256, TOWER_RECIPE, 800.0),
 }
 
 

@@ -63,6 +63,8 @@ class Extract(InWorld):
     """Views that the network gets at once; what the device does fastest where absent."""
     dtype: Literal["float16", "float32"] = "float16"
     """Of the stored features."""
+    ray: int = 0
+    """So many processes through Ray, on its cluster or this machine; needs the extra [ray]."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -166,6 +168,8 @@ def _extract(command: Extract) -> str:
 
     if command.threads < 1:
         raise BadConfig(f"--threads {command.threads}; expected 1 or more.")
+    if command.ray < 0:
+        raise BadConfig(f"--ray {command.ray}; expected 1 or more processes, or 0 for none.")
     torch.set_num_threads(command.threads)
     settings = Extraction(
         workers=best_workers(command.device) if command.workers is None else command.workers,
@@ -180,6 +184,7 @@ def _extract(command: Extract) -> str:
         device=command.device,
         weights=command.weights,
         settings=settings,
+        processes=command.ray,
     )
     return f"{table.encoder}: {len(table.row):,} x 36 x {table.dim} {table.dtype}"
 

@@ -171,7 +171,22 @@ def extract(
     )
     panoramas = panoramas or find_panoramas(world.data, graph=world.graph)
     maker = ViewMaker(panoramas, encoder.recipe)
-    writer = StoreWriter(
+    with writer_of(encoder, world, settings) as writer, ExitStack() as stack:
+        if service is None:
+            limits = Limits(max_batch=settings.block, max_queue_items=4 * settings.block)
+            engines = {encoder.handle: encoder.encode}
+            service = stack.enter_context(EncoderService(engines, limits=limits))
+        client = stack.enter_context(service.client("extraction"))
+        shown = stack.enter_context(bar(encoder.handle, writer, progress=settings.progress))
+        pipeline = stack.enter_context(closing(Pipeline(maker, world, client, settings, shown)))
+        for shard, features in pipeline.features(encoder.handle, writer.todo):
+            writer.put(shard, features)
+        return writer.finish()
+
+
+def writer_of(encoder: ImageEncoder, world: World, settings: Extraction) -> StoreWriter:
+    """Gives who writes an encoder's features of a world's pictures."""
+    return StoreWriter(
         world.graph,
         encoder=encoder.handle,
         fingerprint=encoder.spec.fingerprint,
@@ -182,20 +197,9 @@ def extract(
         shard=SHARD,
         cache=world.cache,
     )
-    with writer, ExitStack() as stack:
-        if service is None:
-            limits = Limits(max_batch=settings.block, max_queue_items=4 * settings.block)
-            engines = {encoder.handle: encoder.encode}
-            service = stack.enter_context(EncoderService(engines, limits=limits))
-        client = stack.enter_context(service.client("extraction"))
-        bar = stack.enter_context(_bar(encoder.handle, writer, progress=settings.progress))
-        pipeline = stack.enter_context(closing(_Pipeline(maker, world, client, settings, bar)))
-        for shard, features in pipeline.features(encoder.handle, writer.todo):
-            writer.put(shard, features)
-        return writer.finish()
 
 
-def _bar(words: str, writer: StoreWriter, *, progress: bool) -> Bar:
+def bar(words: str, writer: StoreWriter, *, progress: bool) -> Bar:
     """Gives a bar that counts encoded views; those of finished shards are there already."""
     total = writer.plan.viewpoints * NUM_VIEWS
     return tqdm(
@@ -219,17 +223,26 @@ def _about(encoder: ImageEncoder) -> dict[str, Any]:
     }
 
 
-class _Pipeline:
-    """Renders ahead of the encoder, and lets the encoder run ahead of who takes the features."""
+class Pipeline:
+    """Renders ahead of the encoder, and lets the encoder run ahead of who takes the features.
+
+    Args:
+        maker: Renders.
+        world: Whose views.
+        client: Encodes.
+        settings: How.
+        shown: Counts views.
+    """
 
     def __init__(
-        self, maker: ViewMaker, world: World, client: Client, settings: Extraction, bar: Bar
+        self, maker: ViewMaker, world: World, client: Client, settings: Extraction, shown: Bar
     ) -> None:
-        self._maker, self._graph, self._client, self._bar = maker, world.graph, client, bar
+        self._maker, self._graph, self._client, self._shown = maker, world.graph, client, shown
         self._block, self._ahead = settings.block, settings.workers + 2
         self._pool = ThreadPoolExecutor(max_workers=settings.workers)
 
     def close(self) -> None:
+        """Renders no more."""
         self._pool.shutdown(cancel_futures=True)
 
     def features(
@@ -258,7 +271,7 @@ class _Pipeline:
 
     def _told(self, answer: Answer) -> npt.NDArray[np.float32]:
         rows = answer.result()
-        self._bar.update(len(rows))
+        self._shown.update(len(rows))
         return rows
 
     def _rendered(self, panoramas: list[int]) -> Iterator[Views]:

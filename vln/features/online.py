@@ -1,7 +1,7 @@
-"""Features without a store: views, pictures and words encoded by the service as they are asked for.
+"""Features without a store: views, pictures and words encoded by a service as they are asked for.
 
-Everything here is a client of one `EncoderService`, so whatever runs at the same time shares its
-batches: agents in an environment, extraction, text, retrieval.
+Everything here is a client of one service, in this process or in another, so whatever runs at the
+same time shares its batches: agents in an environment, extraction, text, retrieval.
 """
 
 from __future__ import annotations
@@ -9,26 +9,55 @@ from __future__ import annotations
 import threading
 from collections import OrderedDict
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
-from vln.encoders.base import World
+from vln.encoders import Handle, world_encoder
+from vln.encoders.base import Encodes, World
 from vln.errors import BadConfig
 from vln.features.extract import ViewMaker
 from vln.geometry import NUM_VIEWS
-from vln.panorama.sources import find_panoramas
-from vln.service.answer import Answer
+from vln.panorama.sources import find_panoramas, pictures_identity
 from vln.service.closable import Closable
-from vln.service.service import EncoderService
-
-if TYPE_CHECKING:
-    from vln.encoders.network import ImageEncoder
 
 Floats = npt.NDArray[np.float32]
 REQUEST = 128
 """Items of a request at most."""
+
+
+class Awaited(Protocol):
+    """An answer on its way."""
+
+    def result(self, timeout_s: float | None = None) -> npt.NDArray[Any]:
+        """Gives the rows, waiting for them."""
+
+
+class Asker(Protocol):
+    """A client of a service."""
+
+    def submit(
+        self,
+        encoder: str,
+        kind: str,
+        items: npt.NDArray[Any],
+        *,
+        key: str = "",
+        timeout_s: float | None = None,
+    ) -> Awaited:
+        """Gives the answer-to-be of a request."""
+
+    def close(self) -> None:
+        """Leaves the service."""
+
+
+class Service(Protocol):
+    """What encodes for many clients: an `EncoderService`, or a server behind a socket."""
+
+    def client(self, name: str) -> Asker:
+        """Gives a new client."""
 
 
 class EncodedPictures(Closable):
@@ -40,7 +69,7 @@ class EncodedPictures(Closable):
         client: Who asks, for the service's status.
     """
 
-    def __init__(self, encoder: ImageEncoder, service: EncoderService, *, client: str) -> None:
+    def __init__(self, encoder: Encodes, service: Service, *, client: str) -> None:
         self.encoder = encoder
         self._client = service.client(client)
 
@@ -103,8 +132,8 @@ class EncodedViews(EncodedPictures):
 
     def __init__(
         self,
-        encoder: ImageEncoder,
-        service: EncoderService,
+        encoder: Encodes,
+        service: Service,
         *,
         client: str,
         world: World,
@@ -113,7 +142,10 @@ class EncodedViews(EncodedPictures):
         if keep < 0:
             raise BadConfig(f"features of {keep} panoramas to be kept; expected 0 or more.")
         super().__init__(encoder, service, client=client)
-        self._graph, self._keep, self._data = world.graph, keep, world.data.resolve()
+        self._graph, self._keep = world.graph, keep
+        # A server outlives worlds: one made anew in the same folder is another.
+        identity = f"{world.graph.world[:16]}-{pictures_identity(world.data, world.graph)[:16]}"
+        self._pictures = f"{world.data.resolve()}/{identity}"
         self._maker = ViewMaker(find_panoramas(world.data, graph=world.graph), encoder.recipe)
         self._kept: OrderedDict[int, Floats] = OrderedDict()
         self._lock = threading.Lock()  # of what is kept
@@ -160,10 +192,36 @@ class EncodedViews(EncodedPictures):
             found[rows] = answer.result()[place]
         return found
 
-    def _ask(self, panorama: int, which: npt.NDArray[np.int64] | None = None) -> Answer:
+    def _ask(self, panorama: int, which: npt.NDArray[np.int64] | None = None) -> Awaited:
         scan, viewpoint = self._graph.scan_of(panorama), self._graph.viewpoints[panorama]
         views = self._maker.views(scan, viewpoint, which)
         # The key lets clients that stand at one place share one answer.
         seen = "all" if which is None else ",".join(map(str, which.tolist()))
-        key = f"{self._data}/{scan}/{viewpoint}/{seen}"
+        key = f"{self._pictures}/{scan}/{viewpoint}/{seen}"
         return self._client.submit(self.encoder.handle, "images", views, key=key)
+
+
+def served_views(encoder: str, world: World, *, socket: Path, client: str) -> EncodedViews:
+    """Gives views of a world encoded by a running server; closing them leaves it.
+
+    Args:
+        encoder: A handle that the server holds.
+        world: Has the pictures.
+        socket: The server's.
+        client: As for `EncodedPictures`.
+
+    Raises:
+        UnknownName: The server holds no such encoder.
+        BadConfig: The handle is no network's.
+        ServiceClosed: No server answers there.
+        MissingData, CorruptData: The world has no pictures.
+    """
+    from vln.service.local.remote import RemoteService
+
+    if world_encoder(Handle.parse(encoder)) is not None:
+        raise BadConfig(
+            f"--encoder {encoder} looks at no pictures, so a server has nothing to encode for it. "
+            "Leave --service out, or name a network that the server holds."
+        )
+    service = RemoteService(socket)
+    return EncodedViews(service.encoder(encoder), service, client=client, world=world)

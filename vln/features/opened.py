@@ -159,6 +159,7 @@ def extract_features(
     device: str = "cpu",
     weights: Path | None = None,
     settings: Extraction | None = None,
+    processes: int = 0,
 ) -> FeatureTable:
     """Gives a network's features of a world, rendered and encoded where they are not stored.
 
@@ -168,9 +169,10 @@ def extract_features(
         device: Where the network runs.
         weights: A file to take its weights from; found or fetched where None.
         settings: How it is done; as the device does it best where None.
+        processes: Through Ray, by so many; 0 for this one alone.
 
     Raises:
-        UnknownName, BadConfig: The handle cannot be, or is no network's.
+        UnknownName, BadConfig: The handle cannot be, or is no network's; Ray is not installed.
         MissingFeatures: Images or weights are missing; the message says what each remedy needs.
         CorruptData, CheckpointMismatch: Weights or a picture cannot be used.
         InUse, CannotWrite, EncodingFailed: As `extract`.
@@ -195,6 +197,12 @@ def extract_features(
         lacks = _lacks(handle, world, shown=shown, weights=str(error).rstrip("."))
         raise MissingFeatures(lacks) from None
     logger.info("features of %s: %s", handle, _cost(handle, world))
+    if processes:
+        from vln.features.spread import extract_spread
+
+        return extract_spread(
+            network, world, processes=processes, folders=folders, weights=weights, settings=settings
+        )
     return extract(network, world, settings=settings, panoramas=panoramas)
 
 

@@ -31,6 +31,14 @@ class FeatureSource(Protocol):
         """Gives (B, 36, D) features of panoramas (B,)."""
 
 
+class KnownSource(FeatureSource, Protocol):
+    """A source that says whose features it gives."""
+
+    @property
+    def fingerprint(self) -> str:
+        """Identity of the encoder and of what it encoded."""
+
+
 @dataclass(frozen=True, eq=False)
 class FeatureTable:
     """All features of a world in one array, mapped from a file or in memory.

@@ -177,6 +177,35 @@ def difference_interval(
     )
 
 
+def seeded_mean_interval(
+    values: npt.ArrayLike,
+    *,
+    hierarchy: Hierarchy,
+    weights: Weights,
+    generator: np.random.Generator,
+    level: float = 0.95,
+) -> Interval:
+    """Gives a mean and its interval over other seeds *and* other houses.
+
+    For a difference of runs that share their seeds, give the differences per seed and episode: a
+    seed is then drawn for both sides at once. With few seeds the interval is on the narrow side,
+    see `seeded_difference_interval`.
+
+    Args:
+        values: (N, E, M), N >= 3 seeds.
+        hierarchy: Scans and paths of the E episodes.
+        weights: (D, P) from `resample`.
+        generator: The caller's source of randomness.
+        level: Share of the samples inside.
+
+    Raises:
+        BadConfig: Fewer than three seeds.
+    """
+    runs = np.asarray(values, dtype=np.float64)
+    samples = _seeded_means(runs, hierarchy=hierarchy, weights=weights, generator=generator)
+    return percentile_interval(samples, estimate=_over_seeds(runs).mean(axis=0), level=level)
+
+
 def seeded_difference_interval(
     values: npt.ArrayLike,
     *,
@@ -204,23 +233,30 @@ def seeded_difference_interval(
         BadConfig: Fewer than three seeds on a side.
     """
     sides = [np.asarray(side, dtype=np.float64) for side in (values, baseline)]
-    means = []
-    for side in sides:
-        num_seeds = len(side)
-        if num_seeds < LEAST_SEEDS:
-            raise BadConfig(
-                f"{num_seeds} seeds cannot be resampled, at least {LEAST_SEEDS} are needed per "
-                "condition. Give more runs, or take the intervals for these very runs."
-            )
-        per_seed = np.stack(
-            [resampled_means(run, hierarchy=hierarchy, weights=weights) for run in side], axis=1
-        )
-        drawn = generator.multinomial(
-            num_seeds, np.full(num_seeds, 1 / num_seeds), size=len(weights)
-        )
-        means.append(np.einsum("dn,dnm->dm", drawn / num_seeds, per_seed))
+    means = [
+        _seeded_means(side, hierarchy=hierarchy, weights=weights, generator=generator)
+        for side in sides
+    ]
     estimate = _over_seeds(sides[0]).mean(axis=0) - _over_seeds(sides[1]).mean(axis=0)
     return percentile_interval(means[0] - means[1], estimate=estimate, level=level)
+
+
+def _seeded_means(
+    runs: Floats, *, hierarchy: Hierarchy, weights: Weights, generator: np.random.Generator
+) -> Floats:
+    """Gives the (D, M) means of (N, E, M), drawing seeds beside the given samples of paths."""
+    num_seeds = len(runs)
+    if num_seeds < LEAST_SEEDS:
+        raise BadConfig(
+            f"{num_seeds} seeds cannot be resampled, at least {LEAST_SEEDS} are needed per "
+            "condition. Give more runs, or take the intervals for these very runs."
+        )
+    per_seed = np.stack(
+        [resampled_means(run, hierarchy=hierarchy, weights=weights) for run in runs], axis=1
+    )
+    drawn = generator.multinomial(num_seeds, np.full(num_seeds, 1 / num_seeds), size=len(weights))
+    means: Floats = np.einsum("dn,dnm->dm", drawn / num_seeds, per_seed)
+    return means
 
 
 def clustered_standard_error(values: npt.ArrayLike, *, clusters: npt.ArrayLike) -> Floats:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -32,6 +33,7 @@ class Answer:
         self._keep: object = keep
         self._request: Request | None = None
         self._woken: threading.Condition | None = None
+        self._listener: Callable[[], None] | None = None
         self._parts: tuple[Part, ...] = ()
         self._error: VlnError | None = None
         self._has_ended = False
@@ -59,6 +61,19 @@ class Answer:
         if self._error is not None:
             raise self._error
         return self._rows()
+
+    def tell(self, listener: Callable[[], None]) -> None:
+        """Has the listener called once, when the answer or the error is there.
+
+        Args:
+            listener: Called at once where that is so already; otherwise from whatever thread ends
+                the request, with the service's lock held, so it must be quick and raise nothing.
+        """
+        with self._desk.lock:
+            if not self._has_ended:
+                self._listener = listener
+                return
+        listener()
 
     def cancel(self) -> bool:
         """Gives up on the answer; gives whether there was still something to give up.
@@ -117,3 +132,6 @@ class Answer:
         self._has_ended = True
         if self._woken is not None:
             self._woken.notify_all()
+        listener, self._listener = self._listener, None
+        if listener is not None:
+            listener()

@@ -16,7 +16,8 @@ What it promises:
   credit for it (start-time fair queueing: Goyal, Vin and Cheng 1996, with whole requests as
   packets). The oldest request goes first among clients that have had the same.
 - A client's answers and errors become available in the order in which it asked.
-- Requests with the same group, number of items and non-empty key are encoded once.
+- Requests with the same group, number of items and non-empty key are encoded once; one whose
+  answer is known already takes its turn among its client's answers, not on the device.
 - Every request ends exactly once.
 """
 
@@ -76,6 +77,7 @@ class Batcher:
         size: int = 0,
         key: str = "",
         payload: Any = None,  # noqa: ANN401 - its owner's
+        known: Any = None,  # noqa: ANN401 - opaque
     ) -> Request:
         """Gives a new request, which waits to be encoded.
 
@@ -87,6 +89,7 @@ class Batcher:
             size: Their bytes.
             key: Their identity; requests of one group with the same one are encoded once.
             payload: What the owner wants to find in the request.
+            known: Its answer, where there is one: it ends by `settle`, when its turn has come.
 
         Raises:
             BadConfig: It exceeds the whole queue.
@@ -95,7 +98,7 @@ class Batcher:
         if not self.room.fits(items, size):
             raise self.room.busy(items, size)
         party = self.parties[client]
-        job = self._job(group, items, key)
+        job = self._job(group, items, key) if known is None else self._done(group, items, known)
         request = Request(next(self._numbers), client, job, size, now, payload)
         job.askers[request.number] = request
         party.outstanding[request.number] = request
@@ -115,6 +118,15 @@ class Batcher:
             twin.is_shared = True
             return twin
         return self._twins.setdefault((group, items, key), Job(group, items, key))
+
+    def _done(self, group: Group, items: int, known: Any) -> Job:  # noqa: ANN401
+        self.counts.recalled += 1
+        parts = [(0, known)]
+        return Job(group, items, "", taken=items, encoded=items, parts=parts, has_ended=True)
+
+    def settle(self, client: int, *, now: float) -> list[Request]:
+        """Gives the requests of a client that end because their answers were known."""
+        return self._release([client], now)
 
     def _enter(self, party: Party, request: Request) -> None:
         if not party.waiting:

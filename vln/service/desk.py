@@ -11,12 +11,15 @@ import threading
 from collections import deque
 from collections.abc import Sequence
 
+import numpy as np
+
 from vln.errors import ServiceClosed, VlnError
 from vln.service.answer import Answer
+from vln.service.cache import Cache
 from vln.service.clock import Clock
 from vln.service.core import Batcher
-from vln.service.engines import Array
-from vln.service.requests import Group, Limits, Request
+from vln.service.engines import Array, Part
+from vln.service.requests import Group, Job, Limits, Request
 from vln.service.status import Status, status_of
 
 
@@ -45,6 +48,7 @@ class Desk:
         self.ahead = threading.Condition(self.lock)
         self.clock = clock
         self.batcher = Batcher(limits)
+        self._cache = Cache(limits.max_cache_bytes)
         self.wake_at: float | None = None
         self.wants_ahead = False
         self.closed = ""
@@ -96,11 +100,16 @@ class Desk:
         with self.lock:
             self._await_room(client, count, size, timeout_s)
             now = self.clock.now()
+            kept = self._cache.find((group, count, key)) if key else None
+            known = None if kept is None else Part(kept, is_own=False)
             request = self.batcher.ask(
-                client, group, count, now=now, size=size, key=key, payload=answer
+                client, group, count, now=now, size=size, key=key, payload=answer, known=known
             )
             answer.begin(request)
-            self._wake(now)
+            if known is None:
+                self._wake(now)
+            else:
+                self.deliver(self.batcher.settle(client, now=now))
         return answer
 
     def cancel(self, request: Request, error: VlnError) -> None:
@@ -114,7 +123,9 @@ class Desk:
         with self.lock:
             self._clear()
             up_s = self.clock.now() - self._started
-            return status_of(self.batcher, busy_s=self.busy_s, up_s=up_s)
+            return status_of(
+                self.batcher, cache_bytes=self._cache.bytes, busy_s=self.busy_s, up_s=up_s
+            )
 
     def shut(self, reason: str) -> None:
         """Accepts nothing more, ends what waits, and tells everybody."""
@@ -163,12 +174,24 @@ class Desk:
         for request in ended:
             answer: Answer = request.payload
             request.payload = None
+            if request.job.key and not request.error:
+                self._keep(request.job)
             parts = () if request.error else tuple(request.job.answer())
             if request.job.is_shared:
                 parts = tuple(part._replace(is_own=False) for part in parts)
             answer.end(parts, request.error)
         if ended and self._line:
             self._room.notify_all()
+
+    def _keep(self, job: Job) -> None:
+        """Keeps a job's answer for those who ask later, the first time it is handed out."""
+        key, job.key = job.key, ""
+        parts: list[Part] = job.answer()
+        if self._cache.keeps(sum(part.rows.nbytes for part in parts)):
+            is_whole = len(parts) == 1 and parts[0].is_own  # else it would keep a whole batch
+            rows = parts[0].rows if is_whole else np.concatenate([part.rows for part in parts])
+            self._cache.keep((job.group, job.count, key), rows)
+            job.parts = [(0, Part(rows, is_own=False))]
 
     def _clear(self) -> None:
         while self._gone:

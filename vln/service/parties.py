@@ -14,6 +14,7 @@ class Counts:
     items: int = 0
     batches: int = 0
     deduplicated: int = 0
+    recalled: int = 0
     answered: int = 0
     failed: int = 0
     splits: int = 0

@@ -24,17 +24,22 @@ class Limits:
             milliseconds, counted while the device is idle.
         max_queue_items: Items asked for and not yet answered, over all clients.
         max_queue_bytes: Bytes of these items, as they were handed in.
+        max_cache_bytes: Bytes of answers kept for those who ask again with the same key; 0 for
+            none.
     """
 
     max_batch: int = 32
     max_wait_ms: float = 2.0
     max_queue_items: int = 1024
     max_queue_bytes: int = 2**30
+    max_cache_bytes: int = 2**28
 
     def __post_init__(self) -> None:
         for name in ("max_batch", "max_queue_items", "max_queue_bytes"):
             if getattr(self, name) < 1:
                 raise BadConfig(f"{name} is {getattr(self, name)}; expected 1 or more.")
+        if self.max_cache_bytes < 0:
+            raise BadConfig(f"max_cache_bytes is {self.max_cache_bytes}; expected 0 or more.")
         if not 0 <= self.max_wait_ms < float("inf"):
             raise BadConfig(
                 f"max_wait_ms is {self.max_wait_ms}; expected milliseconds, 0 or more and finite."

@@ -44,6 +44,7 @@ class EncoderService(Closable):
         limits: Limits = Limits(),  # noqa: B008 - frozen
         clock: Clock | None = None,
     ) -> None:
+        self.limits = limits
         self._desk = Desk(limits=limits, clock=clock or WallClock())
         self._device = Device(engines, self._desk)
         self._encoders = frozenset(engines)
@@ -126,7 +127,7 @@ class Client(Closable):
             raise UnknownName.of("encoder of this service", encoder, self._encoders)
         if timeout_s is not None and not timeout_s >= 0:
             raise BadConfig(f"timeout_s is {timeout_s}; expected seconds, 0 or more, or None.")
-        items = _checked(items)
+        items = checked_items(items)
         group = Group(encoder, kind, items.shape[1:], items.dtype.str)
         return self._desk.submit(
             self._number, group, items, key=key, timeout_s=timeout_s, keep=self
@@ -152,7 +153,7 @@ class Client(Closable):
         self._desk.close_client(self._number)
 
 
-def _checked(items: object) -> Array:
+def checked_items(items: object) -> Array:
     """Gives the items as a plain array, a view of what was given."""
     if not isinstance(items, np.ndarray) or items.ndim < 1 or items.dtype.kind not in "biuf":
         given = f"{items.dtype}" if isinstance(items, np.ndarray) else ""

@@ -40,6 +40,8 @@ class Status:
         answered: Requests that ended with an answer.
         failed: Requests that ended with an error, cancelled ones included.
         deduplicated: Requests that waited for the same items as another.
+        cache_hits: Requests whose answer was still there from another.
+        cache_bytes: Bytes of answers that are kept.
         splits: Batches that did not fit into memory and were halved.
         repeats: Batches that failed and were repeated request by request.
         busy_s: Seconds spent on batches, mostly in engines.
@@ -56,6 +58,8 @@ class Status:
     answered: int
     failed: int
     deduplicated: int
+    cache_hits: int
+    cache_bytes: int
     splits: int
     repeats: int
     busy_s: float
@@ -63,8 +67,8 @@ class Status:
     clients: tuple[ClientStatus, ...]
 
 
-def status_of(batcher: Batcher, *, busy_s: float, up_s: float) -> Status:
-    """Gives a core's counts, with the times that its owner measured."""
+def status_of(batcher: Batcher, *, cache_bytes: int, busy_s: float, up_s: float) -> Status:
+    """Gives a core's counts, with what its owner keeps and the times that it measured."""
     counts = batcher.counts
     return Status(
         items=counts.items,
@@ -76,6 +80,8 @@ def status_of(batcher: Batcher, *, busy_s: float, up_s: float) -> Status:
         answered=counts.answered,
         failed=counts.failed,
         deduplicated=counts.deduplicated,
+        cache_hits=counts.recalled,
+        cache_bytes=cache_bytes,
         splits=counts.splits,
         repeats=counts.repeats,
         busy_s=busy_s,

@@ -221,6 +221,24 @@ SPECS: Final[dict[str, WorldSpec]] = {
             captions=40,
             frozen=True,
         ),
+        WorldSpec(
+            "houses-pretrain-v1",
+            seed=20_261_125,
+            groups=(HomeGroup("train", 240, 1), HomeGroup("val_unseen", 12, 4)),
+            viewpoints=(38, 52),
+            face=256,
+            guides=0,
+            captions=400,
+        ),
+        WorldSpec(
+            "houses-study-v1",
+            seed=20_261_126,
+            groups=_groups(train=128, dev=8, unseen=10, test=2, paths=(30, 4, 20, 20)),
+            viewpoints=(38, 52),
+            face=256,
+            guides=0,
+            captions=40,
+        ),
     )
 }
 """Every world by the name that `--env` gives it."""

@@ -1,0 +1,1 @@
+"""Pre-training of encoders on pictures and words of homes that no agent will walk."""

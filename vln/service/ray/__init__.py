@@ -1,0 +1,1 @@
+"""The encoder service across machines, through Ray; needs the extra `[ray]`."""

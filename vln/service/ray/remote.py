@@ -1,0 +1,336 @@
+"""What a process holds that asks a deployment: the methods of `vln.service.service`."""
+
+from __future__ import annotations
+
+import threading
+import time
+import uuid
+import weakref
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import TimeoutError as FutureTimeout
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+import orjson
+
+from vln.encoders.recipe import Recipe
+from vln.errors import (
+    BadConfig,
+    CheckpointMismatch,
+    EncodingFailed,
+    ServiceBusy,
+    ServiceClosed,
+    UnknownName,
+    VlnError,
+)
+from vln.service.closable import Closable
+from vln.service.ray.cluster import imported
+from vln.service.ray.messages import Array, Message, packed, unpacked, words
+from vln.service.service import checked_items
+from vln.types import EncoderSpec
+
+IN_FLIGHT: Final = 64
+"""Requests of one client that are on their way at once; the next waits until one is answered."""
+PAUSE_S: Final = 0.2
+
+
+class RayService(Closable):
+    """A deployment, seen from one of its clients' processes.
+
+    Args:
+        name: Of the deployment, on the cluster that this process has joined.
+        expect: Fingerprints of encoders by handle, where only these will do.
+        patience_s: Longest time in seconds to wait for a replica that died to come back.
+
+    Raises:
+        ServiceClosed: There is no such deployment.
+        UnknownName, CheckpointMismatch: It lacks an encoder that is expected, or has another.
+    """
+
+    def __init__(
+        self, name: str, *, expect: Mapping[str, str] | None = None, patience_s: float = 60.0
+    ) -> None:
+        imported()
+        from ray import serve
+
+        self.patience_s = patience_s
+        try:
+            self.handle = serve.get_app_handle(name)
+            about = orjson.loads(self.handle.about.remote().result(timeout_s=patience_s))
+        except Exception as error:
+            raise ServiceClosed(
+                f"no deployment {name!r} on this cluster ({_last_line(error)}). Join the right "
+                "cluster, or start one with vln.service.ray.deployment.deploy."
+            ) from error
+        self.encoders = {one: _encoder(one, facts, self) for one, facts in about.items()}
+        for handle, fingerprint in (expect or {}).items():
+            own = self.encoder(handle).spec.fingerprint
+            if fingerprint and fingerprint != own:
+                raise CheckpointMismatch(
+                    f"{handle} of the deployment {name!r} has the fingerprint {own[:16]}; "
+                    f"expected {fingerprint[:16]}. Deploy the same weights, or expect these."
+                )
+
+    def encoder(self, handle: str) -> RayEncoder:
+        """Gives one of the encoders.
+
+        Raises:
+            UnknownName: It is not held there.
+        """
+        if handle not in self.encoders:
+            raise UnknownName.of("encoder of this service", handle, self.encoders)
+        return self.encoders[handle]
+
+    def client(self, name: str) -> RayClient:
+        """Gives a new client; names are for people and need not differ."""
+        return RayClient(self, name)
+
+    def status(self) -> dict[str, Any]:
+        """Gives the `Status` of one replica, whichever answers."""
+        found: dict[str, Any] = orjson.loads(self.handle.status.remote().result(timeout_s=60))
+        return found
+
+    def close(self) -> None:
+        """Leaves it; the deployment goes on."""
+
+
+@dataclass(frozen=True)
+class RayEncoder:
+    """An encoder that lives on the cluster.
+
+    Attributes:
+        handle: What it is asked for by.
+        dim: Features of a picture.
+        text_dim: Features of a text; 0 where it reads none.
+        spec: What it gives, and who it is.
+        recipe: What it does to pictures.
+    """
+
+    handle: str
+    dim: int
+    text_dim: int
+    spec: EncoderSpec
+    recipe: Recipe
+    service: RayService = field(repr=False, compare=False)
+
+    @property
+    def has_text(self) -> bool:
+        """Whether it reads texts."""
+        return self.text_dim > 0
+
+    def tokens(self, texts: Sequence[str]) -> npt.NDArray[np.int64]:
+        """Gives (N, L) tokens of texts.
+
+        Raises:
+            BadConfig: It reads no texts, or one is too long.
+        """
+        asked = {"encoder": self.handle, "fingerprint": self.spec.fingerprint, "texts": list(texts)}
+        header = orjson.dumps(asked).decode()
+        found = self.service.handle.tokens.remote(header).result(timeout_s=self.service.patience_s)
+        return _array(found).astype(np.int64)
+
+
+class RayClient(Closable):
+    """One who asks. Answers may come in any order: replicas do not wait for each other.
+
+    A replica that dies is asked again, or another is; encoding twice does no harm.
+
+    Args:
+        service: Whom it asks.
+        name: For people.
+    """
+
+    def __init__(self, service: RayService, name: str) -> None:
+        self.name = name
+        self._service = service
+        self._number = uuid.uuid4().hex
+        self._room = threading.BoundedSemaphore(IN_FLIGHT)
+        self._threads = ThreadPoolExecutor(IN_FLIGHT, thread_name_prefix="vln-ray")
+        self._lock = threading.Lock()  # of the two below
+        self._asked = weakref.WeakSet[RayAnswer]()
+        self._is_closed = False
+
+    def submit(
+        self,
+        encoder: str,
+        kind: str,
+        items: Array,
+        *,
+        key: str = "",
+        timeout_s: float | None = None,
+    ) -> RayAnswer:
+        """Gives the answer-to-be of a request; the items are copied.
+
+        Args and errors as `vln.service.service.Client.submit`; BadConfig is told by the answer.
+        """
+        known = self._service.encoder(encoder)
+        if timeout_s is not None and not timeout_s >= 0:
+            raise BadConfig(f"timeout_s is {timeout_s}; expected seconds, 0 or more, or None.")
+        message = packed(
+            checked_items(items),
+            client=self._number,
+            name=self.name,
+            encoder=encoder,
+            fingerprint=known.spec.fingerprint,
+            kind=kind,
+            key=key,
+        )
+        if not self._room.acquire(timeout=timeout_s):
+            raise ServiceBusy(
+                f"{IN_FLIGHT} requests of this client are on their way, and none was answered "
+                f"within {timeout_s:g} s. Ask again later, or allow more time."
+            )
+        answer = RayAnswer(self._service, message)
+        with self._lock:
+            if self._is_closed:
+                self._room.release()
+                raise _closed()
+            answer.begin(self._threads, ended=self._room.release)
+            self._asked.add(answer)
+        return answer
+
+    def encode(
+        self,
+        encoder: str,
+        kind: str,
+        items: Array,
+        *,
+        key: str = "",
+        timeout_s: float | None = None,
+    ) -> Array:
+        """Gives the rows of the items, (N, ...), waiting for them; the array is the caller's own.
+
+        Args and errors are those of `submit` and of `RayAnswer.result`; the time is for room only.
+        """
+        return self.submit(encoder, kind, items, key=key, timeout_s=timeout_s).result()
+
+    def close(self) -> None:
+        """Gives up on whatever it still waits for, which ends with ServiceClosed."""
+        with self._lock:
+            self._is_closed = True
+            asked = list(self._asked)
+        for answer in asked:
+            answer.end(_closed())
+        self._threads.shutdown(wait=True, cancel_futures=True)
+
+
+class RayAnswer:
+    """The rows that a request will have, or the error that it will end with.
+
+    Args:
+        service: Who is asked.
+        message: The request.
+    """
+
+    def __init__(self, service: RayService, message: Message) -> None:
+        self._service, self._message = service, message
+        self._future = Future[Array]()
+        self._lock = threading.Lock()  # of the two below
+        self._response: Any = None
+        self._reason: VlnError | None = None
+
+    def done(self) -> bool:
+        """Whether the answer or the error is there."""
+        return self._future.done()
+
+    def result(self, timeout_s: float | None = None) -> Array:
+        """Gives the rows, (N, ...), waiting for them; the array is the caller's own.
+
+        Args and errors as `vln.service.answer.Answer.result`.
+        """
+        try:
+            return self._future.result(timeout_s)
+        except FutureTimeout:
+            raise ServiceBusy(
+                f"no answer within {timeout_s:g} s. Ask again for the result, or cancel the "
+                "request."
+            ) from None
+
+    def cancel(self) -> bool:
+        """Gives up on the answer; gives whether there was still something to give up."""
+        return self.end(EncodingFailed("the request was cancelled."))
+
+    def end(self, reason: VlnError) -> bool:
+        """Gives up for a reason; gives whether there was still something to give up."""
+        with self._lock:
+            if self._future.done() or self._reason is not None:
+                return False
+            self._reason = reason
+            if self._response is not None:
+                self._response.cancel()
+            self._future.set_exception(reason)
+            return True
+
+    def begin(self, threads: ThreadPoolExecutor, *, ended: Callable[[], None]) -> None:
+        """Sends the request and waits for it in another thread."""
+        threads.submit(self._work).add_done_callback(lambda _: ended())
+
+    def _work(self) -> None:
+        try:
+            rows = self._asked_for()
+        except VlnError as error:
+            self.end(error)
+            return
+        except Exception as cause:  # noqa: BLE001 - whatever it is, who waits must hear of it
+            failed = EncodingFailed(f"the deployment failed: {_last_line(cause)}. See Ray's logs.")
+            failed.__cause__ = cause
+            self.end(failed)
+            return
+        with self._lock:
+            if self._reason is None:
+                self._future.set_result(rows)
+
+    def _asked_for(self) -> Array:
+        """Gives the rows, asking again while replicas die and come back."""
+        from ray.exceptions import RayActorError
+
+        end = time.monotonic() + self._service.patience_s
+        while True:
+            try:
+                return _array(self._sent().result())
+            except RayActorError as error:
+                if time.monotonic() > end:
+                    raise ServiceClosed(
+                        f"no replica lived long enough to answer for {self._service.patience_s:g} "
+                        f"s ({_last_line(error)}). Look why in Ray's logs, and deploy again."
+                    ) from None
+                time.sleep(PAUSE_S)
+
+    def _sent(self) -> Any:  # noqa: ANN401 - Ray has no types here
+        with self._lock:
+            if self._reason is not None:
+                raise self._reason
+            self._response = self._service.handle.encode.remote(*self._message)
+            return self._response
+
+
+def _array(message: Message) -> Array:
+    """Gives the array of a message, the caller's own."""
+    header, body = message
+    return unpacked(words(header), body).copy()
+
+
+def _encoder(handle: str, facts: Mapping[str, Any], service: RayService) -> RayEncoder:
+    spec, recipe = facts["spec"], facts["recipe"]
+    return RayEncoder(
+        handle,
+        dim=facts["dim"],
+        text_dim=facts["text_dim"],
+        spec=EncoderSpec(
+            **{**spec, "grid": tuple(spec["grid"]), "image_size": tuple(spec["image_size"])}
+        ),
+        recipe=Recipe(**{**recipe, "mean": tuple(recipe["mean"]), "std": tuple(recipe["std"])}),
+        service=service,
+    )
+
+
+def _closed() -> ServiceClosed:
+    return ServiceClosed("this client has been closed. Open a new one to ask for more.")
+
+
+def _last_line(error: BaseException) -> str:
+    lines = [line for line in str(error).splitlines() if line.strip()]
+    return f"{type(error).__name__}: {lines[-1] if lines else ''}".strip()
