@@ -42,12 +42,10 @@ class Config:
     """The finished tower."""
     out: Path = Path("assets/weights/clip_house")
     """Writes OUT.safetensors, OUT.md and OUT.png."""
-    env: str = "houses"
-    """A world whose unseen homes it is measured on."""
+    env: tuple[str, ...] = ("houses-pretrain-v1", "houses")
+    """Worlds whose unseen homes it is measured on."""
     split: str = "val_unseen"
-    """Of the world's captions."""
-    data: Path | None = None
-    """The world's folder; without it the cache's."""
+    """Of their captions."""
     draws: int = 20
     """Of 100 views each, for retrieval."""
 
@@ -63,7 +61,7 @@ def _run(config: Config) -> int:
     spec = TowerSpec.of_json(header["spec"], source=config.file)
     if not spec.words:
         raise BadConfig(f"{config.file} reads no words. Give a tower of --objective contrastive.")
-    found, named = _measure(config)
+    measured = [measure(env, config) for env in config.env]
     copy = config.out.with_suffix(".safetensors")
     with atomic(copy) as target, config.file.open("rb") as source:
         shutil.copyfileobj(source, target)
@@ -72,8 +70,7 @@ def _run(config: Config) -> int:
         header["about"],
         spec,
         size=copy.stat().st_size,
-        found=found,
-        named=named,
+        measured=measured,
         config=config,
     )
     with atomic(config.out.with_suffix(".md"), "w") as stream:
@@ -82,14 +79,36 @@ def _run(config: Config) -> int:
     return 0
 
 
-def _measure(config: Config) -> tuple[Recall, list[zeroshot.Named]]:
-    data = worlds.locate(config.env, config.data).data
+@dataclass(frozen=True)
+class Measured:
+    """How well a tower knows the unseen homes of a world.
+
+    Attributes:
+        env: The world.
+        homes: How many of its homes have captions there.
+        captions: How many.
+        found: Captions by views and views by captions.
+        named: Objects and rooms.
+    """
+
+    env: str
+    homes: int
+    captions: int
+    found: Recall
+    named: Sequence[zeroshot.Named]
+
+
+def measure(env: str, config: Config) -> Measured:
+    """Gives how well the tower finds and names things in a world's unseen homes."""
+    data = worlds.locate(env).data
     world = World(data, load_graph(data))
     captions = load_view_captions(data, config.split, graph=world.graph)
     asked = Retrieval(encoder=f"tower:{config.file.resolve()}")
     with encoded_views(asked, world) as source:
         found = retrieve(source, captions, draws=config.draws)
-        return found, zeroshot.name_views(source, captions, load_objects(data, world.graph))
+        named = zeroshot.name_views(source, captions, load_objects(data, world.graph))
+    homes = len({world.graph.scan_of(one.panorama) for one in captions})
+    return Measured(env, homes, len(captions), found, named)
 
 
 def megaflops(spec: TowerSpec) -> float:
@@ -117,8 +136,7 @@ def document(
     spec: TowerSpec,
     *,
     size: int,
-    found: Recall,
-    named: Sequence[zeroshot.Named],
+    measured: Sequence[Measured],
     config: Config,
 ) -> str:
     """Gives the card as Markdown."""
@@ -133,13 +151,6 @@ def document(
         for row in about["curve"]
     ]
     header = ("update", "minutes", "loss", "image to text R@1, %", "text to image R@1, %")
-    rows = [
-        (name, f"{100 * one:.1f}", f"{100 * five:.1f}")
-        for name, (one, five) in (
-            ("image to text", found.image_to_text),
-            ("text to image", found.text_to_image),
-        )
-    ]
     return f"""# {config.out.name}
 
 A small CLIP for houses of ours: a residual image tower ({megaflops(spec):.0f} MFLOP a view of
@@ -154,14 +165,14 @@ core of a shared 2-core machine; pictures and captions {about["pairs"][:16]}. Wr
 
 ## In homes it has not seen
 
-{config.env}, {config.split}: among 100 views with pairwise different captions, mean of
-{config.draws} draws (deviation between draws {100 * found.deviation:.1f} points; chance 1 and 5), in %:
+Among 100 views with pairwise different captions, mean of {config.draws} draws (± deviation between
+draws; chance 1 and 5), split {config.split}, in %:
 
-{tables.as_markdown(tables.Table(("", "R@1", "R@5"), rows))}
+{tables.as_markdown(_found(measured))}
 
 Without having been taught the task (`python -m benchmarks.zeroshot`), in %:
 
-{tables.as_markdown(zeroshot.as_table(named))}
+{tables.as_markdown(_named(measured))}
 
 ## Curve
 
@@ -169,6 +180,28 @@ On {about["config"]["env"]}'s own unseen homes, while it was trained:
 
 {tables.as_markdown(tables.Table(header, curve))}
 """
+
+
+def _found(measured: Sequence[Measured]) -> tables.Table:
+    header = ("", "homes", "captions", "image to text R@1", "R@5", "text to image R@1", "R@5")
+    rows = [
+        (
+            one.env,
+            str(one.homes),
+            f"{one.captions:,}",
+            f"{100 * one.found.image_to_text[0]:.1f} ± {100 * one.found.deviation:.1f}",
+            f"{100 * one.found.image_to_text[1]:.1f}",
+            *(f"{100 * share:.1f}" for share in one.found.text_to_image),
+        )
+        for one in measured
+    ]
+    return tables.Table(header, rows)
+
+
+def _named(measured: Sequence[Measured]) -> tables.Table:
+    parts = [(one.env, zeroshot.as_table(one.named)) for one in measured]
+    rows = [(f"{kind}, {env}", *cells) for env, part in parts for kind, *cells in part.rows]
+    return tables.Table(parts[0][1].header, rows)
 
 
 def _draw(curve: Sequence[Mapping[str, float]], *, file: Path) -> None:

@@ -63,6 +63,38 @@ def views():
     return np.random.default_rng(0).integers(0, 255, (5, 32, 32, 3), dtype=np.uint8)
 
 
+# First, while no deployment has taken processors.
+
+
+def test_spread_extraction_stores_the_bytes_of_a_single_process(here, encoder, pictures, tmp_path):
+    settings = Extraction(block=16, progress=False)
+    alone = extract(
+        encoder, World(pictures.folder, pictures.graph, tmp_path / "alone"), settings=settings
+    )
+    world = World(pictures.folder, pictures.graph, tmp_path / "spread")
+
+    spread = extract_spread(encoder, world, processes=2, settings=settings)
+
+    np.testing.assert_array_equal(spread.values, alone.values)
+    began = time.monotonic()
+    extract_spread(encoder, world, processes=2, settings=settings)
+    assert time.monotonic() - began < 2  # whole already: no worker is started
+
+
+def test_a_picture_that_a_worker_misses_is_named(here, encoder, tmp_path):
+    made = make_tiny_world(tmp_path / "world")
+    write_skyboxes(made.folder, made.graph, size=16)
+    world = World(made.folder, made.graph, tmp_path / "cache")
+    torn = next((made.folder / "skyboxes").rglob("*.jpg"))
+    torn.write_bytes(b"")
+
+    with pytest.raises((MissingData, ValueError), match=torn.name.split("_")[0]):
+        extract_spread(encoder, world, processes=1, settings=Extraction(progress=False))
+
+
+# A deployment.
+
+
 def test_several_replicas_answer_what_the_encoder_gives(service, encoder, views):
     with service.client("many") as client:
         answers = [client.submit(encoder.handle, "images", views) for _ in range(100)]
@@ -121,29 +153,3 @@ def test_a_replica_that_is_killed_loses_no_request(service, encoder, views):
     assert len(rows) == 100
     for row in rows:
         np.testing.assert_allclose(row, expected, rtol=1e-5, atol=1e-5)
-
-
-def test_spread_extraction_stores_the_bytes_of_a_single_process(here, encoder, pictures, tmp_path):
-    settings = Extraction(block=16, progress=False)
-    alone = extract(
-        encoder, World(pictures.folder, pictures.graph, tmp_path / "alone"), settings=settings
-    )
-    world = World(pictures.folder, pictures.graph, tmp_path / "spread")
-
-    spread = extract_spread(encoder, world, processes=2, settings=settings)
-
-    np.testing.assert_array_equal(spread.values, alone.values)
-    began = time.monotonic()
-    extract_spread(encoder, world, processes=2, settings=settings)
-    assert time.monotonic() - began < 2  # whole already: no worker is started
-
-
-def test_a_picture_that_a_worker_misses_is_named(here, encoder, tmp_path):
-    made = make_tiny_world(tmp_path / "world")
-    write_skyboxes(made.folder, made.graph, size=16)
-    world = World(made.folder, made.graph, tmp_path / "cache")
-    torn = next((made.folder / "skyboxes").rglob("*.jpg"))
-    torn.write_bytes(b"")
-
-    with pytest.raises((MissingData, ValueError), match=torn.name.split("_")[0]):
-        extract_spread(encoder, world, processes=1, settings=Extraction(progress=False))

@@ -25,6 +25,7 @@ from vln.encoders.handle import Handle
 from vln.encoders.loading import load
 from vln.encoders.network import VIEW, ImageEncoder
 from vln.encoders.networks.openai import untrained_weights
+from vln.encoders.opening import OURS, RANDOM
 from vln.encoders.preprocess import fitted
 from vln.encoders.recipes import NETWORKS, named
 from vln.runs import generator
@@ -103,7 +104,7 @@ class EncodeSetting:
         """Gives a file of weights that nobody trained; None for an encoder that needs none."""
         architecture = named(handle).architecture
         file = self.scratch / f"{architecture}.safetensors"
-        if handle.name == "random_rn50":
+        if handle.name in (RANDOM, OURS):
             return None
         if not file.exists():
             is_clip = handle.name.startswith("clip_")

@@ -29,6 +29,7 @@ VERSION: Final = 1
 """Of what this package does with weights; raised when features change by more than rounding."""
 RANDOM: Final = "random_rn50"
 OURS: Final = "clip_house"
+"""Comes with the toolkit."""
 UNTRAINED: Final = "untrained"
 """Stands for weights that nobody trained; `open_clip:NAME/untrained` is for measuring speed."""
 

@@ -19,7 +19,7 @@ from vln.errors import BadConfig, CorruptData
 from vln.features import catalogue, known, store
 from vln.features.exchange.exporting import export
 from vln.features.exchange.importing import Imported, import_file
-from vln.features.extract import Extraction, best_block, best_workers
+from vln.features.extract import Extraction, best_workers
 from vln.features.layout import read_index
 from vln.features.opened import extract_features
 from vln.features.part import MB
@@ -59,8 +59,8 @@ class Extract(InWorld):
     """Of the network on a CPU; more than free cores is slower than one."""
     workers: int | None = None
     """Threads that read and render panoramas; as many as keep the device busy where absent."""
-    block: int | None = None
-    """Views that the network gets at once; what the device does fastest where absent."""
+    block: int = 0
+    """Views that the network gets at once; 0 for what it does fastest."""
     dtype: Literal["float16", "float32"] = "float16"
     """Of the stored features."""
     ray: int = 0
@@ -173,7 +173,7 @@ def _extract(command: Extract) -> str:
     torch.set_num_threads(command.threads)
     settings = Extraction(
         workers=best_workers(command.device) if command.workers is None else command.workers,
-        block=best_block(command.device) if command.block is None else command.block,
+        block=command.block,
         dtype=command.dtype,
     )
     check(command.encoder)

@@ -13,7 +13,7 @@ from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -54,20 +54,20 @@ class Extraction:
 
     Attributes:
         workers: Threads that read and render panoramas.
-        block: Views that the encoder gets at once.
+        block: Views that the encoder gets at once; 0 for what it does fastest.
         dtype: Of the stored features.
         progress: Whether a bar is drawn on standard error.
     """
 
     workers: int = 1
-    block: int = 32
+    block: int = 0
     dtype: str = "float16"
     progress: bool = True
 
     def __post_init__(self) -> None:
         if not 1 <= self.workers <= MAX_WORKERS:
             raise BadConfig(f"{self.workers} workers; expected 1 to {MAX_WORKERS}.")
-        if self.block not in BLOCKS:
+        if self.block not in (0, *BLOCKS):
             raise BadConfig(
                 f"blocks of {self.block} views; expected one of {', '.join(map(str, BLOCKS))}."
             )
@@ -75,13 +75,27 @@ class Extraction:
             raise BadConfig(f"features of type {self.dtype!r}; expected float16 or float32.")
 
 
-def best_block(device: str) -> int:
-    """Gives the number of views at once that a device encodes fastest.
+def best_block(device: str, image_size: tuple[int, int]) -> int:
+    """Gives the number of views at once that an encoder on a device does fastest.
 
-    Measured for ResNet-50 and ViT-B/32 on a CPU core (`python -m benchmarks.encode`); for GPUs,
+    On a CPU core ResNet-50 and ViT-B/32 do 8 pictures of 224 pixels a side fastest, a network of
+    small pictures more of them: about as many pixels (`python -m benchmarks.encode`). For GPUs,
     where it was not measured, a number that fills them.
+
+    Args:
+        device: Where it runs.
+        image_size: Height and width in pixels of what it sees.
     """
-    return 8 if device.startswith("cpu") else 288
+    if not device.startswith("cpu"):
+        return 288
+    height, width = image_size
+    return next(n for n in reversed(BLOCKS) if n <= max(8, 8 * 224**2 // (height * width)))
+
+
+def settled(settings: Extraction, encoder: ImageEncoder) -> Extraction:
+    """Gives settings that name a block."""
+    block = settings.block or best_block(encoder.device, encoder.spec.image_size)
+    return replace(settings, block=block)
 
 
 def best_workers(device: str) -> int:
@@ -166,9 +180,7 @@ def extract(
         CannotWrite: There is no room.
         EncodingFailed: The encoder gives no finite numbers, or runs out of memory.
     """
-    settings = settings or Extraction(
-        workers=best_workers(encoder.device), block=best_block(encoder.device)
-    )
+    settings = settled(settings or Extraction(workers=best_workers(encoder.device)), encoder)
     panoramas = panoramas or find_panoramas(world.data, graph=world.graph)
     maker = ViewMaker(panoramas, encoder.recipe)
     with writer_of(encoder, world, settings) as writer, ExitStack() as stack:

@@ -22,7 +22,7 @@ from tqdm import tqdm
 from vln.data.connectivity import load_graph
 from vln.encoders.base import World
 from vln.errors import BadConfig, CheckpointMismatch, VlnError
-from vln.features.extract import Extraction, Pipeline, ViewMaker, bar, best_block, writer_of
+from vln.features.extract import Extraction, Pipeline, ViewMaker, bar, settled, writer_of
 from vln.features.source import FeatureTable
 from vln.geometry import NUM_VIEWS
 from vln.panorama.sources import find_panoramas
@@ -84,7 +84,7 @@ def extract_spread(
     """
     if processes < 1:
         raise BadConfig(f"{processes} processes to extract with; expected 1 or more.")
-    settings = settings or Extraction(block=best_block(encoder.device))
+    settings = settled(settings or Extraction(), encoder)
     work = Work(
         encoder=encoder.handle,
         fingerprint=encoder.spec.fingerprint,
