@@ -10,13 +10,7 @@ from safetensors.torch import save_file
 
 from vln.encoders import World
 from vln.encoders.loading import load
-from vln.errors import (
-    CheckpointMismatch,
-    EncodingFailed,
-    MissingData,
-    ServiceClosed,
-    UnknownName,
-)
+from vln.errors import CheckpointMismatch, EncodingFailed, MissingData, ServiceClosed, UnknownName
 from vln.features.extract import Extraction, extract
 from vln.features.online import EncodedViews
 from vln.features.spread import extract_spread

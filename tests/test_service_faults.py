@@ -12,13 +12,7 @@ from textwrap import dedent
 import numpy as np
 import pytest
 
-from vln.errors import (
-    BadImage,
-    CheckpointMismatch,
-    OutOfMemory,
-    ServiceClosed,
-    VlnError,
-)
+from vln.errors import BadImage, CheckpointMismatch, OutOfMemory, ServiceClosed, VlnError
 from vln.service.local.remote import RemoteService
 
 pytestmark = pytest.mark.skipif(

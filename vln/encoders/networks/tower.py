@@ -188,8 +188,8 @@ class TowerNetwork(TimmNetwork):
         pair = TowerPair(spec)
         fill(pair, tensors, source=source, of=name)
         super().__init__(pair.image.trunk)
-        self.module, self._trunk = pair, pair.image.trunk
-        self._pair = pair
+        self.module = self._pair = pair
+        self._trunk: Any = pair.image.trunk  # timm's, untyped
         self.dim, self.size = spec.dim, spec.size
         self.text_dim = spec.dim if spec.words else 0
         self.vocabulary = len(spec.words)
