@@ -20,7 +20,7 @@ from vln.encoders.recipe import Recipe
 from vln.errors import BadConfig, CorruptData, EncodingFailed, InUse, MissingData
 from vln.features import store
 from vln.features.catalogue import unfinished
-from vln.features.extract import BLOCKS, Extraction, ViewMaker, extract, view_camera
+from vln.features.extract import BLOCKS, Extraction, ViewMaker, best_block, extract, view_camera
 from vln.features.online import EncodedPictures, EncodedViews
 from vln.panorama.sources import find_panoramas
 from vln.service.requests import Limits
@@ -379,3 +379,17 @@ def test_a_batch_of_panoramas_may_be_larger_than_the_queue(world):
         views = EncodedViews(encoder, service, client="navigation", world=world)
 
         assert views.gather(np.arange(8)).shape == (8, 36, 9)
+
+
+@pytest.mark.parametrize(
+    ("device", "image_size", "block"),
+    [
+        ("cpu", (224, 224), 8),
+        ("cpu", (480, 640), 8),
+        ("cpu", (84, 112), 36),
+        ("cpu", (16, 16), 576),
+        ("cuda", (224, 224), 288),
+    ],
+)
+def test_the_smaller_the_pictures_the_more_of_them_make_a_block(device, image_size, block):
+    assert best_block(device, image_size) == block

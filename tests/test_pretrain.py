@@ -54,8 +54,17 @@ def pairs():
     return painted()
 
 
+@pytest.fixture(autouse=True, scope="module")
+def _few_pictures_settle_a_tower():
+    """Thousands settle one that shall be used."""
+    whole, training.SETTLING = training.SETTLING, 2
+    yield
+    training.SETTLING = whole
+
+
 def pretraining(folder, pairs, **options):
     config = PretrainConfig(**{"batch": 16, "warmup": 2, "evaluate_every": 2, **options})
+    folder.mkdir(exist_ok=True)
     run = Run(folder, seed=config.seed)
     return Pretraining(config, pairs, painted(count=100, seed=1), run)
 

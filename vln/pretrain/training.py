@@ -39,7 +39,7 @@ NORM: Final = 10.0
 so that no agent prefers one for its scale."""
 _ADAM: Final = ("exp_avg", "exp_avg_sq", "step")
 _BLOCK: Final = 256
-_SETTLING: Final = 32
+SETTLING: Final = 32
 """Batches that set the statistics of normalisation layers and the scale of the features."""
 
 
@@ -247,7 +247,7 @@ class Pretraining:
         rng = generator(self.config.seed, "settling")
         size = min(_BLOCK, len(self.pairs))
         blocks = [
-            np.sort(rng.choice(len(self.pairs), size, replace=False)) for _ in range(_SETTLING)
+            np.sort(rng.choice(len(self.pairs), size, replace=False)) for _ in range(SETTLING)
         ]
         norms = [module for module in tower.modules() if isinstance(module, torch.nn.BatchNorm2d)]
         for norm in norms:
