@@ -264,7 +264,7 @@ def test_a_world_without_pictures_says_where_they_would_be(tiny_world, tmp_path)
 
 
 @pytest.mark.parametrize(
-    "settings", [{"workers": 0}, {"workers": 9999}, {"block": 0}, {"block": 35}, {"dtype": "int8"}]
+    "settings", [{"workers": 0}, {"workers": 9999}, {"block": -1}, {"block": 35}, {"dtype": "int8"}]
 )
 def test_settings_that_cannot_work_are_refused(settings):
     with pytest.raises(BadConfig, match="expected"):

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import orjson
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from vln.errors import BadFrame, CannotWrite
@@ -273,6 +273,7 @@ anything = st.recursive(
 )
 
 
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])  # on busy machines
 @given(
     st.fixed_dictionaries(
         {"op": st.sampled_from(["hello", "segment", "release", "encode", "tokens", "cancel"])},
