@@ -281,7 +281,7 @@ def test_what_another_process_holds_in_process_is_encoded_with_it(house):
 @pytest.mark.parametrize(
     ("change", "error", "words"),
     [
-        ({"encoder": "fale"}, "UnknownName", "Did you mean 'fake'"),
+        ({"encoder": "fakee"}, "UnknownName", "Did you mean 'fake'"),
         ({"shape": [0, 2]}, "BadImage", "no items"),
         ({"shape": [200, 1]}, "BadConfig", "this service's queue holds 100 items"),
     ],
