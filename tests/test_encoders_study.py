@@ -272,7 +272,7 @@ def test_a_report_on_nothing_says_how_to_train(study, tmp_path, capsys):
         (("a/b=none",), (), BadConfig, "expected NAME=HANDLE"),
         (("none=objects",), (), BadConfig, "two rows are called 'none'"),
         (("a=objects", "a=none"), (), BadConfig, "two rows are called 'a'"),
-        (("a=objectss",), (), UnknownName, "objects"),
+        (("a=objectz",), (), UnknownName, "objects"),
         (("a=objects",), ("shufled",), UnknownName, "shuffled"),
         ((), (), BadConfig, "no tower"),
     ],
