@@ -134,14 +134,15 @@ def draw(found: Mapping[str, Curves], *, ylabel: str, file: Path) -> None:
     """
     pyplot = plotting()
     figure, panels = pyplot.subplots(
-        1, len(found), figsize=(5.2 * len(found), 3.8), sharey=True, squeeze=False
+        1, len(found), figsize=(5.2 * len(found) + 1.6, 3.8), sharey=True, squeeze=False
     )
     for panel, (split, curves) in zip(panels[0], found.items(), strict=True):
         for name, curve in curves.items():
             _draw_curve(panel, name, curve)
         panel.set(title=split, xlabel="updates", ylabel=ylabel)
         panel.grid(alpha=0.3)
-    panels[0][-1].legend(fontsize="small", loc="best")
+    # Beside the panel: nine rows would hide their own curves.
+    panels[0][-1].legend(fontsize="small", loc="center left", bbox_to_anchor=(1, 0.5))
     keep(figure, file)
 
 
