@@ -20,16 +20,15 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from vln.encoders.recipe import Recipe
 from vln.errors import BadConfig, BadImage, ServiceClosed, UnknownName
 from vln.service.closable import Closable
 from vln.service.engines import Array
+from vln.service.held import HeldEncoder, fields_of
 from vln.service.local.greeting import Talk, Unreachable, rows_of
 from vln.service.local.link import Link
 from vln.service.local.remote_answer import RemoteAnswer
 from vln.service.local.wire import MAX_HEADER, Frame
 from vln.service.service import checked_items
-from vln.types import EncoderSpec
 
 _MAX_KEY: Final = 1024
 _MAX_DIMENSIONS: Final = 8
@@ -129,29 +128,14 @@ class RemoteService(Closable):
 
 
 @dataclass(frozen=True)
-class RemoteEncoder:
+class RemoteEncoder(HeldEncoder):
     """An encoder that a server holds.
 
     Attributes:
-        handle: What it is asked for by.
-        dim: Features of a picture.
-        text_dim: Features of a text; 0 where it reads none.
-        spec: What it gives, and who it is.
-        recipe: What it does to pictures.
         service: Where it is.
     """
 
-    handle: str
-    dim: int
-    text_dim: int
-    spec: EncoderSpec
-    recipe: Recipe
     service: RemoteService = field(repr=False, compare=False)
-
-    @property
-    def has_text(self) -> bool:
-        """Whether it reads texts."""
-        return self.text_dim > 0
 
     def tokens(self, texts: Sequence[str]) -> npt.NDArray[np.int64]:
         """Gives (N, L) tokens of texts, as the server's tokenizer makes them.
@@ -257,14 +241,7 @@ class RemoteClient(Closable):
 def _encoders(welcome: Mapping[str, Any], service: RemoteService) -> dict[str, RemoteEncoder]:
     try:
         return {
-            handle: RemoteEncoder(
-                handle=handle,
-                dim=facts["dim"],
-                text_dim=facts["text_dim"],
-                spec=EncoderSpec(**_tuples(facts["spec"])),
-                recipe=Recipe(**_tuples(facts["recipe"])),
-                service=service,
-            )
+            handle: RemoteEncoder(**fields_of(handle, facts), service=service)
             for handle, facts in welcome["encoders"].items()
         }
     except (KeyError, TypeError, AttributeError) as error:
@@ -272,11 +249,6 @@ def _encoders(welcome: Mapping[str, Any], service: RemoteService) -> dict[str, R
             f"{service.socket} is a server of another version ({type(error).__name__}: {error}). "
             "Use the same release of vln-toolkit for both."
         ) from None
-
-
-def _tuples(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Gives fields of ours as they were before they were JSON."""
-    return {key: tuple(one) if isinstance(one, list) else one for key, one in values.items()}
 
 
 def _parts(texts: Sequence[str]) -> Iterator[list[str]]:

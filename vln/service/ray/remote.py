@@ -16,7 +16,6 @@ import numpy as np
 import numpy.typing as npt
 import orjson
 
-from vln.encoders.recipe import Recipe
 from vln.errors import (
     BadConfig,
     CheckpointMismatch,
@@ -27,10 +26,10 @@ from vln.errors import (
     VlnError,
 )
 from vln.service.closable import Closable
+from vln.service.held import HeldEncoder, fields_of
 from vln.service.ray.cluster import imported
 from vln.service.ray.messages import Array, Message, packed, unpacked, words
 from vln.service.service import checked_items
-from vln.types import EncoderSpec
 
 IN_FLIGHT: Final = 64
 """Requests of one client that are on their way at once; the next waits until one is answered."""
@@ -65,7 +64,9 @@ class RayService(Closable):
                 f"no deployment {name!r} on this cluster ({_last_line(error)}). Join the right "
                 "cluster, or start one with vln.service.ray.deployment.deploy."
             ) from error
-        self.encoders = {one: _encoder(one, facts, self) for one, facts in about.items()}
+        self.encoders = {
+            one: RayEncoder(**fields_of(one, facts), service=self) for one, facts in about.items()
+        }
         for handle, fingerprint in (expect or {}).items():
             own = self.encoder(handle).spec.fingerprint
             if fingerprint and fingerprint != own:
@@ -98,28 +99,14 @@ class RayService(Closable):
 
 
 @dataclass(frozen=True)
-class RayEncoder:
+class RayEncoder(HeldEncoder):
     """An encoder that lives on the cluster.
 
     Attributes:
-        handle: What it is asked for by.
-        dim: Features of a picture.
-        text_dim: Features of a text; 0 where it reads none.
-        spec: What it gives, and who it is.
-        recipe: What it does to pictures.
+        service: Where it is.
     """
 
-    handle: str
-    dim: int
-    text_dim: int
-    spec: EncoderSpec
-    recipe: Recipe
     service: RayService = field(repr=False, compare=False)
-
-    @property
-    def has_text(self) -> bool:
-        """Whether it reads texts."""
-        return self.text_dim > 0
 
     def tokens(self, texts: Sequence[str]) -> npt.NDArray[np.int64]:
         """Gives (N, L) tokens of texts.
@@ -311,20 +298,6 @@ def _array(message: Message) -> Array:
     """Gives the array of a message, the caller's own."""
     header, body = message
     return unpacked(words(header), body).copy()
-
-
-def _encoder(handle: str, facts: Mapping[str, Any], service: RayService) -> RayEncoder:
-    spec, recipe = facts["spec"], facts["recipe"]
-    return RayEncoder(
-        handle,
-        dim=facts["dim"],
-        text_dim=facts["text_dim"],
-        spec=EncoderSpec(
-            **{**spec, "grid": tuple(spec["grid"]), "image_size": tuple(spec["image_size"])}
-        ),
-        recipe=Recipe(**{**recipe, "mean": tuple(recipe["mean"]), "std": tuple(recipe["std"])}),
-        service=service,
-    )
 
 
 def _closed() -> ServiceClosed:
