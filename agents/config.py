@@ -11,13 +11,14 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, TypeVar
 
 from vln.errors import BadConfig, UnknownName
+from vln.nn.precision import Precision
 
 T = TypeVar("T")
 
 
 @dataclass(frozen=True, kw_only=True)
 class ModelConfig:
-    """Sizes of the follower; the defaults are EnvDrop's."""
+    """Sizes of the networks; the defaults are those of EnvDrop's follower."""
 
     word: int = 256
     """Width of a word embedding."""
@@ -34,17 +35,21 @@ class ModelConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class OptimConfig:
-    """How weights move; RMSprop as in EnvDrop."""
+    """How weights move."""
 
+    method: Literal["rmsprop", "adam"] = "rmsprop"
+    """EnvDrop's follower learns with RMSprop, its speaker with Adam."""
     lr: float = 1e-4
     """Learning rate, at the beginning."""
     schedule: Literal["constant", "linear"] = "constant"
     """EnvDrop's is constant; linear falls to nothing at the last update, so that a run's length
     belongs to its settings."""
     clip: float = 40.0
-    """Largest gradient norm of encoder and of decoder, each."""
-    precision: Literal["float32", "bfloat16"] = "float32"
-    """Of the matrix products on a CPU."""
+    """Largest gradient norm of a follower's encoder and of its decoder, each; of a speaker's
+    networks, all together."""
+    precision: Precision = "float32"
+    """Of the matrix products on a CPU; bfloat16 is the faster where the processor has it, and ten
+    times slower where it has not. Recipes for minutes take the faster one."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,6 +66,38 @@ class LearningConfig:
     """Of rewards, per step."""
     entropy_weight: float = 0.01
     """Of the policy's entropy in the actor-critic loss."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExtraConfig:
+    """Paths without labels that a follower learns from beside the labelled ones.
+
+    EnvDrop's back-translation: a speaker describes them, seeing them through the same mask as the
+    follower that is then told. Every update adds as many episodes of these as of the others.
+    """
+
+    paths: str = "none"
+    """none; sampled: shortest paths of 4 to 6 edges in the training scans, none of them labelled;
+    or a file: EnvDrop's aug_paths.json, or instructions like PREVALENT's."""
+    count: int = 0
+    """Sampled paths at most; 0 takes all there are."""
+    words: Literal["speaker", "file"] = "speaker"
+    """Whose instructions: a speaker's, anew each time, or those that the file brings along."""
+    speaker: str = ""
+    """Folder of the speaker's run."""
+    vocabulary: str = ""
+    """File of words, one a line, of a file's instr_encodings."""
+    mask: Literal["environment", "batch", "none"] = "environment"
+    """Environment dropout: one mask of features for all views of a scan (the paper's), one for all
+    scans of a batch (the released code's), or none: features are dropped each by itself. A feature
+    is masked with --model.feature-dropout."""
+    imitation_weight: float = 0.6
+    """Weight of the imitation loss on these paths."""
+
+    @property
+    def is_used(self) -> bool:
+        """Whether there are any."""
+        return self.paths != "none"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,7 +120,11 @@ class TrainConfig:
     """Whose features the agent gets: those of where it stands, or, a control, always those of
     another viewpoint of the same scan."""
     agent: str = "follower"
-    """Which agent is trained, by its registered name."""
+    """Which agent is trained: follower or speaker."""
+    start: str = ""
+    """Folder of a run whose weights, and vocabulary, are begun with; chance where empty."""
+    start_from: Literal["best", "last"] = "best"
+    """Which weights of that run."""
     seed: int = 0
     """The one seed everything random derives from."""
     iterations: int = 80_000
@@ -93,8 +134,9 @@ class TrainConfig:
     max_steps: int = 35
     """Actions per episode."""
     select: Literal["dev", "val_unseen"] = "dev"
-    """Split whose success rate chooses the best checkpoint. `dev` are training houses held out;
-    choosing on val_unseen is the field's habit, and looks at what is reported."""
+    """Split whose success rate, or BLEU for a speaker, chooses the best checkpoint. `dev` are
+    training houses held out; choosing on val_unseen is the field's habit, and looks at what is
+    reported."""
     evaluate_every: int = 1000
     """Updates between evaluations and checkpoints."""
     evaluate: tuple[str, ...] = ("val_seen", "val_unseen")
@@ -106,6 +148,7 @@ class TrainConfig:
     model: ModelConfig = field(default_factory=ModelConfig)
     optim: OptimConfig = field(default_factory=OptimConfig)
     learning: LearningConfig = field(default_factory=LearningConfig)
+    extra: ExtraConfig = field(default_factory=ExtraConfig)
 
     def __post_init__(self) -> None:
         for name in ("iterations", "batch", "max_steps", "evaluate_every", "threads"):
@@ -121,10 +164,29 @@ class TrainConfig:
                 f"dropout {self.model.dropout}, feature dropout {self.model.feature_dropout}; "
                 "expected probabilities in [0, 1)."
             )
+        if self.extra.is_used:
+            self._check_extra()
         if self.model.hidden % 2:
             raise BadConfig(
                 f"hidden is {self.model.hidden}; expected an even number, half per direction."
             )
+
+    def _check_extra(self) -> None:
+        extra = self.extra
+        if self.agent != "follower":
+            raise BadConfig(f"--extra.paths {extra.paths} is for followers; a speaker takes none.")
+        if extra.words == "file" and extra.paths == "sampled":
+            raise BadConfig(
+                "--extra.words file, but sampled paths come without words. Name a file with "
+                "--extra.paths, or take --extra.words speaker."
+            )
+        if extra.words == "speaker" and not extra.speaker:
+            raise BadConfig(
+                f"--extra.paths {extra.paths} needs a speaker: --extra.speaker RUN, a run of "
+                "`python -m agents.train --agent speaker`; or --extra.words file."
+            )
+        if extra.count < 0:
+            raise BadConfig(f"--extra.count {extra.count}; expected 0 (all) or more.")
 
 
 def to_json(config: TrainConfig) -> dict[str, Any]:
@@ -140,7 +202,12 @@ def from_json(values: Mapping[str, Any]) -> TrainConfig:
         BadConfig: A value cannot work.
     """
     parts = dict(values)
-    kinds = {"model": ModelConfig, "optim": OptimConfig, "learning": LearningConfig}
+    kinds = {
+        "model": ModelConfig,
+        "optim": OptimConfig,
+        "learning": LearningConfig,
+        "extra": ExtraConfig,
+    }
     for name, kind in kinds.items():
         parts[name] = _build(kind, parts.get(name, {}))
     parts["evaluate"] = tuple(parts.get("evaluate", ()))

@@ -1,19 +1,85 @@
-"""Named training recipes: functions that give a whole configuration."""
+"""Named training recipes: functions that give whole configurations, of one run or of stages."""
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import Final
 
-from agents.config import LearningConfig, ModelConfig, OptimConfig, TrainConfig
+from agents.config import ExtraConfig, LearningConfig, ModelConfig, OptimConfig, TrainConfig
+from agents.stages import STAGE
+from vln.errors import UnknownName
+from vln.nn.precision import native_precision
 from vln.registry import Registry
 
 RECIPES: Registry[Callable[[], TrainConfig]] = Registry("recipe")
+"""Recipes of one run."""
+STAGED: Registry[Callable[[], dict[str, TrainConfig]]] = Registry("recipe")
+"""Recipes of several runs, by the names of their stages, in order."""
+USUAL: Final = "envdrop"
+"""What is trained where nothing is named."""
 
 
-def envdrop() -> TrainConfig:
+def names() -> Iterator[str]:
+    """Gives the names of all recipes."""
+    yield from STAGED
+    yield from RECIPES
+
+
+def stages_of(name: str) -> dict[str, TrainConfig]:
+    """Gives the stages of a recipe; of one run, a single one called "".
+
+    Raises:
+        UnknownName: No such recipe.
+    """
+    if name in STAGED:
+        return STAGED[name]()
+    if name not in RECIPES:
+        raise UnknownName.of("recipe", name, names())
+    return {"": RECIPES[name]()}
+
+
+def follower() -> TrainConfig:
     """EnvDrop's first stage as published: 80,000 updates of imitation and reward."""
     return TrainConfig()
+
+
+def speaker() -> TrainConfig:
+    """EnvDrop's speaker as published."""
+    return TrainConfig(
+        agent="speaker", model=ModelConfig(dropout=0.6), optim=OptimConfig(method="adam")
+    )
+
+
+def back_translation() -> TrainConfig:
+    """EnvDrop's last stage: from the follower, with what the speaker says of further paths.
+
+    The released code counts every update as two iterations, hence its 200,000. All sampled paths
+    of R2R's training scans are taken; the published file has about as many.
+    """
+    return TrainConfig(
+        iterations=100_000,
+        start=f"{STAGE}follower",
+        model=ModelConfig(feature_dropout=0.4),
+        extra=ExtraConfig(paths="sampled", speaker=f"{STAGE}speaker"),
+    )
+
+
+def envdrop(encoder: str = "") -> dict[str, TrainConfig]:
+    """EnvDrop's agent as a whole: speaker, follower, back-translation with environment dropout.
+
+    Args:
+        encoder: Of all stages; none where empty.
+    """
+    stages = {
+        "speaker": speaker(),
+        "follower": follower(),
+        "back_translation": back_translation(),
+    }
+    if not encoder:
+        return stages
+    return {name: dataclasses.replace(s, encoder=encoder) for name, s in stages.items()}
 
 
 def imitation() -> TrainConfig:
@@ -28,7 +94,7 @@ def demo() -> TrainConfig:
         evaluate_every=200,
         max_steps=15,
         model=ModelConfig(word=128, hidden=256),
-        optim=OptimConfig(lr=3e-4, precision="bfloat16"),
+        optim=OptimConfig(lr=3e-4, precision=native_precision()),
     )
 
 
@@ -50,15 +116,57 @@ def houses_bench() -> TrainConfig:
         evaluate_every=600,
         max_steps=12,
         model=ModelConfig(word=128, hidden=256, dropout=0.3, feature_dropout=0.4),
-        optim=OptimConfig(lr=1e-3, schedule="linear", precision="bfloat16"),
+        optim=OptimConfig(lr=1e-3, schedule="linear", precision=native_precision()),
         learning=LearningConfig(
             imitation_weight=1.0, imitation_feedback="teacher", reinforcement=False
         ),
     )
 
 
-RECIPES.add("envdrop", envdrop)
-RECIPES.add("imitation", imitation)
-RECIPES.add("demo", demo)
-RECIPES.add("houses", houses)
-RECIPES.add("houses_bench", houses_bench)
+def houses_speaker() -> TrainConfig:
+    """The speaker of houses-bench-v1 that sees names of objects."""
+    return dataclasses.replace(
+        houses_bench(),
+        agent="speaker",
+        model=ModelConfig(word=128, hidden=256, dropout=0.3, feature_dropout=0.3),
+        optim=OptimConfig(method="adam", lr=1e-3, schedule="linear", precision=native_precision()),
+    )
+
+
+def houses_whole() -> dict[str, TrainConfig]:
+    """EnvDrop's three stages in houses of ours, for minutes."""
+    extra = ExtraConfig(paths="sampled", speaker=f"{STAGE}speaker", imitation_weight=1.0)
+    stages = {
+        "speaker": houses_speaker(),
+        "follower": houses_bench(),
+        "back_translation": dataclasses.replace(
+            houses_bench(), start=f"{STAGE}follower", extra=extra
+        ),
+    }
+    return {
+        name: dataclasses.replace(stage, env="houses", iterations=600, evaluate_every=200)
+        for name, stage in stages.items()
+    }
+
+
+for _name, _recipe in (
+    ("follower", follower),
+    ("speaker", speaker),
+    ("back_translation", back_translation),
+    ("imitation", imitation),
+    ("demo", demo),
+    ("houses", houses),
+    ("houses_bench", houses_bench),
+    ("houses_speaker", houses_speaker),
+):
+    RECIPES.add(_name, _recipe)
+STAGED.add(USUAL, envdrop)
+for _name, _encoder in (
+    ("r2r_clip_rn50", "clip_rn50"),
+    ("r2r_clip_rn101", "clip_rn101"),
+    ("r2r_clip_rn50x4", "clip_rn50x4"),
+    ("r2r_clip_vit_b32", "clip_vit_b32"),
+    ("r2r_resnet152", "imagenet_resnet152"),
+):
+    STAGED.add(_name, partial(envdrop, _encoder))
+STAGED.add("houses_whole", houses_whole)

@@ -1,19 +1,15 @@
-"""What an agent needs around it: data, graph, eyes; and a follower put together from them."""
+"""What an agent needs around it: data, graph, eyes."""
 
 from __future__ import annotations
 
-import logging
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 
-from agents.config import TrainConfig, from_json
-from agents.follower.model import Follower, FollowerSizes
-from agents.follower.policy import FollowerPolicy
-from vln import checkpoint, worlds
+from agents.config import TrainConfig
+from vln import worlds
 from vln.data import r2r
 from vln.data.connectivity import load_graph
 from vln.data.episodes import DATASETS, EpisodeSet, load_episodes
@@ -23,15 +19,10 @@ from vln.features.online import EncodedViews, served_views
 from vln.features.opened import open_features
 from vln.features.source import FeatureTable, KnownSource
 from vln.graph import NavGraph
-from vln.runs import Run, generator
-from vln.text import Vocabulary
+from vln.runs import generator
 
-logger = logging.getLogger(__name__)
-
-DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 FIT = "object_fit.json"
 """What a run's encoder has learnt from its training scans, where it learns anything."""
-CHECKPOINTS = ("best", "last")
 
 
 @dataclass(frozen=True)
@@ -175,93 +166,3 @@ def check_device(name: str) -> None:
 def training_split(config: TrainConfig) -> str:
     """Gives the split that is trained on: without the houses of `dev` where they select."""
     return "train_fit" if config.select == "dev" else "train"
-
-
-def build_policy(config: TrainConfig, scene: Scene) -> FollowerPolicy:
-    """Gives an untrained follower; its vocabulary comes from its training episodes."""
-    episodes = scene.episodes(training_split(config))
-    words = Vocabulary.build(episode.instruction for episode in episodes)
-    return _assemble(config, scene, words)
-
-
-def load_policy(
-    folder: Path,
-    *,
-    which: str = "best",
-    data: Path | None = None,
-    env: str = "",
-    device: str = "cpu",
-    service: str = "",
-) -> tuple[FollowerPolicy, Scene, TrainConfig, dict[str, Any]]:
-    """Gives a trained follower, its scene, its configuration and its checkpoint's state.
-
-    Args:
-        folder: A run's folder.
-        which: `best` or `last`.
-        data: The world's folder; see `vln.worlds.find`.
-        env: Another data set or world than the run's.
-        device: Where the networks shall live, whatever they were trained on.
-        service: Socket of a server that encodes the views now, whatever did in training; from the
-            store where empty.
-
-    Raises:
-        CheckpointMismatch: No such run, or one that does not fit the data and features found.
-        BadConfig: torch cannot use the device.
-    """
-    check_device(device)
-    config = replace(from_json(Run.read_config(folder)), device=device, service=service)
-    tensors, state = checkpoint.load(folder / f"checkpoints/{which}.safetensors")
-    scene = Scene.open(config, data, env=env, run=folder)
-    if state["features"] != scene.fingerprint:
-        raise CheckpointMismatch(
-            f"{folder} was trained on features {state['features'][:16] or 'of none'}, and "
-            f"--encoder {config.encoder} now gives {scene.fingerprint[:16] or 'none'}. "
-            + remedy(config, scene.data)
-        )
-    policy = _assemble(config, scene, Vocabulary(tuple(state["vocabulary"])))
-    weights = {k.removeprefix("model."): v for k, v in tensors.items() if k.startswith("model.")}
-    checkpoint.load_weights(policy.model, weights, source=folder)
-    policy.model.eval()
-    return policy, scene, config, state
-
-
-def _assemble(config: TrainConfig, scene: Scene, vocabulary: Vocabulary) -> FollowerPolicy:
-    sizes = FollowerSizes(
-        vocabulary=len(vocabulary),
-        features=0 if scene.features is None else scene.features.dim,
-        word=config.model.word,
-        hidden=config.model.hidden,
-        dropout=config.model.dropout,
-        feature_dropout=config.model.feature_dropout,
-    )
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(int(generator(config.seed, "weights").integers(2**31)))
-        model = Follower(sizes).to(config.device)
-    return FollowerPolicy(
-        model,
-        vocabulary=vocabulary,
-        features=scene.features,
-        max_length=config.model.max_words,
-        hides_instructions=config.hide == "instruction",
-        seed=int(generator(config.seed, "policy").integers(2**31)),
-        device=config.device,
-        dtype=DTYPES[config.optim.precision],
-    )
-
-
-def log_cut_instructions(episodes: EpisodeSet, policy: FollowerPolicy) -> None:
-    """Says how many instructions are longer than the agent reads."""
-    if policy.hides_instructions:
-        logger.info("the instructions are hidden from the agent (--hide instruction)")
-        return
-    lengths = policy.vocabulary.num_tokens([episode.instruction for episode in episodes])
-    cut = int((lengths > policy.max_length).sum())
-    if cut:
-        logger.info(
-            "%d of %d %s instructions have more than %d words and lose their end "
-            "(--model.max-words)",
-            cut,
-            len(episodes),
-            episodes.split,
-            policy.max_length,
-        )

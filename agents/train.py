@@ -1,37 +1,36 @@
-"""`python -m agents.train`: trains an agent and ends with a table of its scores."""
+"""`python -m agents.train`: trains an agent, or a recipe's in order, and ends with scores."""
 
 from __future__ import annotations
 
 import logging
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated
 
-import torch
 import tyro
 
-from agents.config import TrainConfig, from_json, to_json
-from agents.evaluation import draw_outcomes, sample_walks, score, walk
-from agents.recipes import RECIPES
-from agents.scene import FIT, Scene, check_device, load_policy
-from agents.trainer import Trainer, run_folder
+from agents.config import TrainConfig, from_json
+from agents.course import check_stages, report_stages, train_run, train_stages
+from agents.lessons.registry import LESSONS
+from agents.recipes import RECIPES, USUAL, names, stages_of
+from agents.report import eyes, report
+from agents.scene import check_device
+from agents.stages import Stages, holds_stages
+from agents.trainer import run_folder
 from vln import worlds
 from vln.data.episodes import DATASETS
-from vln.encoders import check, looks
+from vln.encoders import check
 from vln.errors import BadConfig, UnknownName
-from vln.runs import Run, entry_point, say
-from vln.viz.maps import draw_paths, write_png
+from vln.runs import Run, entry_point
 
 logger = logging.getLogger(__name__)
-
-AGENTS = ("follower",)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Command:
-    """Trains an agent; interrupted runs go on with --resume RUN."""
+    """Trains an agent, or several that build on each other; --resume RUN goes on."""
 
     config: Annotated[TrainConfig, tyro.conf.arg(name="")]
     resume: Path | None = None
@@ -45,6 +44,31 @@ class Command:
     the recipe houses."""
 
 
+@dataclass(frozen=True)
+class Asked:
+    """What a command line asks for.
+
+    Attributes:
+        recipe: Name of the recipe.
+        stages: Commands by the stage's name; of one run, a single one called "".
+        reason: Why it trains in houses where nobody named them; empty otherwise.
+    """
+
+    recipe: str
+    stages: Mapping[str, Command]
+    reason: str = ""
+
+    @property
+    def first(self) -> Command:
+        """The first stage's: what is not a setting is the same in all."""
+        return next(iter(self.stages.values()))
+
+    @property
+    def configs(self) -> dict[str, TrainConfig]:
+        """Settings by the stage's name."""
+        return {name: command.config for name, command in self.stages.items()}
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the command line."""
     given = list(sys.argv[1:] if arguments is None else arguments)
@@ -52,73 +76,116 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _run(given: list[str]) -> int:
-    command, reason = _parse(given)
-    config = _check(command.config)
-    if reason:
-        logger.info("%s Training in the world houses instead, furnished homes of our own.", reason)
-        logger.info("%s", _eyes(config))
-    torch.set_num_threads(config.threads)
+    asked = _parse(given)
+    command = asked.first
+    for config in asked.configs.values():
+        _check(config)
+    if asked.reason:
+        logger.info(
+            "%s Training in the world houses instead, furnished homes of our own.", asked.reason
+        )
+        logger.info("%s", eyes(command.config))
     _check_resumed(command)
-    data = worlds.locate(config.env, command.data, pictures=looks(config.encoder)).data
-    # not with the run's fit: where it learns otherwise now, the data have changed
-    scene = Scene.open(config, data)
-    folder = command.resume or command.out or run_folder(config)
-    run = Run(folder, seed=config.seed)
-    trainer = Trainer(config, scene, run)
-    if command.resume is not None:
-        trainer.resume()
-    else:  # only now, so that settings that cannot work leave no folder behind
-        Run.create(folder, seed=config.seed, config=to_json(config))
-    if not (folder / FIT).is_file():  # also after a kill between the two
-        scene.keep_fit(config, folder)
-    sys.stderr.write(f"run {run.folder}\n")
+    folder = command.resume or command.out or run_folder(command.config)
+    resumes = command.resume is not None
     try:
-        trainer.train()
+        if "" in asked.stages:
+            data = train_run(command.config, folder, data=command.data, resumes=resumes)
+            report(folder, command.config, data)
+        else:
+            data = train_stages(
+                asked.configs, folder, recipe=asked.recipe, data=command.data, resumes=resumes
+            )
+            report_stages(asked.configs, folder, data)
     except KeyboardInterrupt:
-        sys.stderr.write(f"\nstopped; go on with --resume {run.folder}\n")
+        sys.stderr.write(f"\nstopped; go on with --resume {folder}\n")
         raise
-    finally:
-        run.close()
-        scene.close()
-    _report(run.folder, config, data)
     return 0
 
 
-def _parse(given: list[str]) -> tuple[Command, str]:
-    """Gives the command, and why it trains in the houses where nobody named them.
+def _parse(given: list[str]) -> Asked:
+    """Gives what is asked for.
 
-    `--recipe NAME` sets the defaults that other flags change.
+    `--recipe NAME` sets the defaults that other flags change; in a recipe of stages a flag changes
+    all of them, and `--STAGE.flag` only one.
     """
     given, recipe = _take(given, "--recipe")
     _, resumed = _take(given, "--resume")
-    reason = "" if resumed is not None else _why_houses(given)
     if resumed is not None:
-        default = from_json(Run.read_config(Path(resumed)))
+        return _resumed(given, Path(resumed))
+    reason = _why_houses(given)
+    recipe = recipe or _usual_recipe(given, reason)
+    defaults = stages_of(recipe)
+    if reason:
+        defaults = {name: _in_houses(config) for name, config in defaults.items()}
+    stages = {
+        name: _command(_of_stage(given, name, defaults), default)
+        for name, default in defaults.items()
+    }
+    if "" in stages:
+        check_stages(stages[""].config)
+    return Asked(recipe, stages, reason)
+
+
+def _resumed(given: list[str], folder: Path) -> Asked:
+    """Gives a run, or a recipe's stages, as they were saved."""
+    if holds_stages(folder):
+        saved = Stages.read(folder)
     else:
-        default = RECIPES[recipe or _usual_recipe(given, reason)]()
-    if reason and default.env in DATASETS:
-        default = replace(default, env="houses", encoder=RECIPES["houses"]().encoder)
-    command = tyro.cli(
+        saved = Stages("", {"": Run.read_config(folder)})
+    defaults = {name: from_json(values) for name, values in saved.configs.items()}
+    commands = {}
+    for name, default in defaults.items():
+        command = _command(_of_stage(given, name, defaults), default)
+        changed = command.config
+        if changed != replace(
+            default,
+            threads=changed.threads,
+            iterations=changed.iterations,
+            service=changed.service,
+        ):
+            raise BadConfig(
+                f"--resume {folder} goes on with that run's settings; only --threads, --iterations "
+                "and --service may change. Leave the other flags out, or start a new run."
+            )
+        commands[name] = command
+    return Asked(saved.recipe, commands)
+
+
+def _command(given: list[str], default: TrainConfig) -> Command:
+    return tyro.cli(
         Command,
         args=given,
         default=Command(config=default),
         prog="python -m agents.train",
         description=(
-            f"{Command.__doc__} Start from --recipe {'|'.join(RECIPES)} (default envdrop; with "
-            "--or-houses demo or houses)."
+            f"{Command.__doc__} Start from --recipe {'|'.join(names())} (default {USUAL}: speaker, "
+            "follower and back-translation; with --agent NAME that one alone; with --or-houses "
+            "demo or houses). In a recipe of several stages a flag holds for all of them, and "
+            "--STAGE.flag, such as --speaker.iterations, for one."
         ),
     )
-    if resumed is not None and command.config != replace(
-        default,
-        threads=command.config.threads,
-        iterations=command.config.iterations,
-        service=command.config.service,
-    ):
-        raise BadConfig(
-            f"--resume {resumed} goes on with that run's settings; only --threads, --iterations "
-            "and --service may change. Leave the other flags out, or start a new run."
-        )
-    return command, reason
+
+
+def _of_stage(given: list[str], stage: str, stages: Mapping[str, object]) -> list[str]:
+    """Gives the arguments that hold for a stage: its own ones without its name, and everybody's."""
+    kept, is_kept = [], True
+    for argument in given:
+        if argument.startswith("--"):
+            owner, dot, rest = argument.removeprefix("--").partition(".")
+            owner = owner.replace("-", "_")
+            is_owned = bool(stage) and bool(dot) and owner in stages
+            is_kept = not is_owned or owner == stage
+            argument = f"--{rest}" if is_owned else argument
+        if is_kept:
+            kept.append(argument)
+    return kept
+
+
+def _in_houses(config: TrainConfig) -> TrainConfig:
+    if config.env not in DATASETS:
+        return config
+    return replace(config, env="houses", encoder=RECIPES["houses"]().encoder)
 
 
 def _why_houses(given: list[str]) -> str:
@@ -130,7 +197,10 @@ def _why_houses(given: list[str]) -> str:
 def _usual_recipe(given: list[str], reason: str) -> str:
     """Gives the recipe where none is named."""
     if "--or-houses" not in given:
-        return "envdrop"
+        _, agent = _take(given, "--agent")
+        if agent is not None and agent not in LESSONS:
+            raise UnknownName.of("agent", agent, LESSONS)
+        return agent or USUAL
     _, env = _take(given, "--env")
     return "houses" if reason or (env is not None and env in worlds.names()) else "demo"
 
@@ -161,59 +231,13 @@ def _take(given: list[str], flag: str) -> tuple[list[str], str | None]:
     return given, None
 
 
-def _check(config: TrainConfig) -> TrainConfig:
-    """Gives the configuration back if every name in it is known and every setting possible."""
+def _check(config: TrainConfig) -> None:
+    """Refuses names that are not known and settings that cannot work."""
     check(config.encoder)
     worlds.check(config.env)
-    if config.agent not in AGENTS:
-        raise UnknownName.of("agent", config.agent, AGENTS)
+    if config.agent not in LESSONS:
+        raise UnknownName.of("agent", config.agent, LESSONS)
     check_device(config.device)
-    return config
-
-
-def _eyes(config: TrainConfig) -> str:
-    """Gives one sentence on what the agent sees."""
-    if config.encoder == "none":
-        return "The agent sees nothing (--encoder none): it knows directions alone."
-    if config.encoder == "object_words":
-        return (
-            "The agent sees the names of the objects in every view (--encoder object_words), not "
-            "the pictures: that needs no download."
-        )
-    return f"The agent sees with --encoder {config.encoder}."
-
-
-def _report(folder: Path, config: TrainConfig, data: Path) -> None:
-    """Prints the best checkpoint's scores and draws some of its walks."""
-    policy, scene, _, state = load_policy(
-        folder, data=data, device=config.device, service=config.service
-    )
-    hidden = "" if config.hide == "nothing" else f", without {config.hide}s"
-    say(
-        f"\n{folder}: {config.env} in {data}, --encoder {config.encoder}{hidden}: the best of "
-        f"{config.iterations} updates is "
-        f"{state['progress']['iteration']}, chosen by success rate on {config.select} "
-        + ("(training houses held out)" if config.select == "dev" else "(a reported split)")
-    )
-    say(_eyes(config))
-    say(f"{'split':12}{'episodes':>9}{'TL':>8}{'NE':>7}{'OSR':>7}{'SR':>7}{'SPL':>7}{'nDTW':>7}")
-    splits = tuple(dict.fromkeys((config.select, *config.evaluate)))
-    for split in splits:
-        episodes = scene.episodes(split)
-        walked = walk(policy, scene.graph, episodes, max_steps=config.max_steps)
-        mean = score(walked, scene.graph, episodes).mean()
-        percent = [100 * mean[k] for k in ("oracle_success", "success", "spl", "ndtw")]
-        say(
-            f"{split:12}{len(episodes):>9}{mean['trajectory_length']:>8.2f}"
-            f"{mean['navigation_error']:>7.2f}" + "".join(f"{x:>7.1f}" for x in percent)
-        )
-        picture = folder / f"walks_{split}.png"
-        write_png(draw_paths(scene.graph, sample_walks(walked, scene.graph, episodes)), picture)
-        if split == ("val_unseen" if "val_unseen" in splits else splits[-1]):
-            outcomes = walked, episodes
-    scene.close()
-    say(draw_outcomes(outcomes[0], scene, outcomes[1], folder=folder))
-    say(f"walks drawn: {folder}/walks_*.png; curves: tensorboard --logdir {folder}")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Trains a follower: updates, evaluations, checkpoints, and going on after a kill.
+"""Trains an agent: updates, evaluations, checkpoints, and going on after a kill.
 
 A checkpoint holds weights, optimiser, random states and the place in the data order, so a resumed
 run gives the numbers of one that never stopped.
@@ -8,27 +8,20 @@ from __future__ import annotations
 
 import logging
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
-import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from tqdm import tqdm
 
-from agents.base import Ints
 from agents.config import TrainConfig
-from agents.evaluation import evaluate
-from agents.follower import losses
-from agents.follower.model import Follower
-from agents.follower.policy import CODES, Record
-from agents.rollout import Rollout, play
-from agents.scene import Scene, build_policy, log_cut_instructions, remedy, training_split
-from envs.vector import PanoramaVectorEnv
-from envs.wrappers import VectorExpertActions
+from agents.lessons.base import Lessons, check_labels
+from agents.lessons.registry import LESSONS
+from agents.scene import Scene, remedy
 from vln import checkpoint
-from vln.data.episodes import EpisodeSet
 from vln.encoders.handle import Handle
 from vln.errors import BadConfig, CheckpointMismatch
 from vln.runs import Run
@@ -36,6 +29,7 @@ from vln.runs import Run
 logger = logging.getLogger(__name__)
 
 LAST, BEST = "checkpoints/last.safetensors", "checkpoints/best.safetensors"
+METHODS: Final = {"rmsprop": torch.optim.RMSprop, "adam": torch.optim.Adam}
 
 
 @dataclass
@@ -44,7 +38,7 @@ class Progress:
 
     Attributes:
         iteration: Updates done.
-        best: Best success rate on the selection split, in percent.
+        best: Best success rate, or BLEU, on the selection split, in percent.
         best_iteration: When that was.
         seconds: Spent on updates.
     """
@@ -56,7 +50,7 @@ class Progress:
 
 
 class Trainer:
-    """One follower in training.
+    """One agent in training.
 
     Args:
         config: What to train.
@@ -68,30 +62,15 @@ class Trainer:
         self.config, self.scene, self.run = config, scene, run
         self.progress = Progress()
         for name in (config.select, *config.evaluate):
-            _check_labels(scene.episodes(name))
-        split = training_split(config)
-        episodes = scene.episodes(split)
-        rows = config.batch * (2 if config.learning.reinforcement else 1)
-        if len(episodes) < rows:
-            raise BadConfig(
-                f"{config.env} {split} has {len(episodes)} episodes, and an update takes {rows}. "
-                "Choose a smaller --batch."
-            )
-        self._episodes = PanoramaVectorEnv(
-            num_envs=rows, graph=scene.graph, episodes=episodes, max_steps=config.max_steps
-        )
-        self._episodes.np_random = run.rng("episodes")
-        self._env = VectorExpertActions(self._episodes)
-        self.policy = build_policy(config, scene)
-        log_cut_instructions(episodes, self.policy)
-        self.optimizer = torch.optim.RMSprop(self.model.parameters(), lr=config.optim.lr)
-        self._feedback = np.full(rows, CODES["sample"])
-        self._feedback[: config.batch] = CODES[config.learning.imitation_feedback]
+            check_labels(scene.episodes(name))
+        self.lessons: Lessons = LESSONS[config.agent](config, scene, run)
+        method = METHODS[config.optim.method]
+        self.optimizer = method(self.model.parameters(), lr=config.optim.lr)
 
     @property
-    def model(self) -> Follower:
+    def model(self) -> nn.Module:
         """The networks in training."""
-        return self.policy.model
+        return self.lessons.model
 
     def train(self) -> None:
         """Runs to the last update, evaluating and saving on the way."""
@@ -119,18 +98,12 @@ class Trainer:
                     sums, count = {}, 0
 
     def update(self) -> dict[str, float]:
-        """Plays a batch, moves the weights once, and gives the losses."""
-        self.model.train()
-        self.policy.record = record = Record()
-        self.policy.feedback = self._feedback
-        rollout = play(self._env, self.policy)
-        loss, parts = self._loss(rollout, record)
+        """Moves the weights once, and gives the losses."""
         self.optimizer.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
+        parts = self.lessons.accumulate()
         clip = self.config.optim.clip
         norms = [
-            torch.nn.utils.clip_grad_norm_(part.parameters(), clip)
-            for part in (self.model.encoder, self.model.decoder)
+            torch.nn.utils.clip_grad_norm_(part.parameters(), clip) for part in self.lessons.clipped
         ]
         if not all(bool(torch.isfinite(norm)) for norm in norms):
             raise BadConfig(
@@ -140,7 +113,6 @@ class Trainer:
         for group in self.optimizer.param_groups:
             group["lr"] = self._learning_rate()
         self.optimizer.step()
-        self.policy.record = None
         return parts
 
     def _learning_rate(self) -> float:
@@ -148,73 +120,24 @@ class Trainer:
         done = self.progress.iteration / self.config.iterations
         return optim.lr * (1 - done if optim.schedule == "linear" else 1)
 
-    def _loss(self, rollout: Rollout, record: Record) -> tuple[Tensor, dict[str, float]]:
-        """Gives the weighted sum of imitation and actor-critic losses, and each part's value."""
-        learning, batch = self.config.learning, self.config.batch
-        log_policy = losses.log_policy_of(record.logits)
-        rows = np.concatenate([step.rows for step in rollout.steps])
-        taught = rows < batch
-        expert = np.concatenate([_known(step.expert) for step in rollout.steps])
-        imitated = losses.imitation_loss(
-            log_policy[self._tensor(np.flatnonzero(taught))],
-            self._tensor(expert[taught]),
-            batch=batch,
-        )
-        loss = learning.imitation_weight * imitated
-        parts = {"imitation_loss": float(imitated.detach())}
-        if learning.reinforcement:
-            terms = self._actor_critic(rollout, record, log_policy, np.flatnonzero(~taught))
-            loss = loss + terms.total(entropy_weight=learning.entropy_weight)
-            parts |= {
-                "policy_loss": float(terms.policy.detach()),
-                "value_loss": float(terms.value.detach()),
-                "entropy": float(terms.entropy.detach()),
-                "sampled_steps": float((~taught).sum() / batch),
-            }
-        return loss, parts
-
-    def _actor_critic(
-        self, rollout: Rollout, record: Record, log_policy: Tensor, chosen: Ints
-    ) -> losses.ActorCritic:
-        last = np.zeros(self._env.num_envs)
-        if len(rollout.cut.rows):
-            last[rollout.cut.rows] = self.policy.values(rollout.cut)
-        returns = losses.discounted_returns(
-            [step.reward for step in rollout.steps],
-            [step.rows for step in rollout.steps],
-            last,
-            discount=self.config.learning.discount,
-        )
-        action = np.concatenate([step.action for step in rollout.steps])[chosen]
-        place = self._tensor(chosen)
-        hidden = torch.cat(record.hidden)[place]
-        return losses.actor_critic(
-            log_policy[place],
-            self._tensor(action),
-            self._tensor(np.concatenate(returns)[chosen].astype(np.float32)),
-            self.model.critic(hidden, self.policy.dropout),
-        )
-
-    def _tensor(self, values: Any) -> Tensor:  # noqa: ANN401
-        return torch.from_numpy(values).to(self.config.device)
-
     def _checkpoint(self, means: dict[str, float]) -> str:
         """Evaluates, logs, and saves; gives a line for the progress bar."""
         config, progress = self.config, self.progress
         values: dict[str, Any] = dict(means)
+        judged: dict[str, Mapping[str, float]] = {}
         for split in dict.fromkeys((config.select, *config.evaluate)):
-            scores = evaluate(self.policy, self.scene, split, max_steps=config.max_steps)
-            values |= {f"{split}/{name}": value for name, value in scores.mean().items()}
-        success = 100 * values[f"{config.select}/success"]
+            judged[split] = self.lessons.judge(split)
+            values |= {f"{split}/{name}": value for name, value in judged[split].items()}
+        merit = self.lessons.merit(judged[config.select])
         values["update_seconds"] = progress.seconds
-        is_best = success > progress.best
+        is_best = merit > progress.best
         if is_best:
-            progress.best, progress.best_iteration = success, progress.iteration
+            progress.best, progress.best_iteration = merit, progress.iteration
         self.run.log(progress.iteration, values)
         if is_best:
             self.save(BEST)
         self.save(LAST)
-        return f"{config.select} SR {success:.1f}, best {progress.best:.1f}"
+        return f"{config.select} {self.lessons.merit_name} {merit:.1f}, best {progress.best:.1f}"
 
     def save(self, name: str) -> None:
         """Writes a checkpoint into the run's folder."""
@@ -223,9 +146,8 @@ class Trainer:
             tensors |= self._optimizer_tensors()
         state = {
             "progress": vars(self.progress),
-            "generators": self.policy.generators(),
-            "episodes": self._episodes.state(),
-            "vocabulary": list(self.policy.vocabulary.words),
+            **self.lessons.state(),
+            "vocabulary": list(self.lessons.vocabulary.words),
             "features": self.scene.fingerprint,
             "features_dim": 0 if self.scene.features is None else self.scene.features.dim,
             "world": self.scene.graph.world,
@@ -259,8 +181,7 @@ class Trainer:
         model = {k.removeprefix("model."): v for k, v in tensors.items() if k.startswith("model.")}
         checkpoint.load_weights(self.model, model, source=file)
         self._restore_optimizer(tensors)
-        self.policy.restore_generators(state["generators"])
-        self._episodes.restore(state["episodes"])
+        self.lessons.restore(state)
         self.progress = Progress(**state["progress"])
         self.run.rewind(self.progress.iteration)
         logger.info("resuming %s after %d updates", self.run.folder, self.progress.iteration)
@@ -273,20 +194,6 @@ class Trainer:
                 held.setdefault(int(index), {})[key] = value
         groups = self.optimizer.state_dict()["param_groups"]
         self.optimizer.load_state_dict({"state": held, "param_groups": groups})
-
-
-def _check_labels(episodes: EpisodeSet) -> None:
-    """Refuses a split that could not be scored, before hours of training rather than after."""
-    if any(episode.reference is None for episode in episodes):
-        raise BadConfig(
-            f"split {episodes.split!r} has no labels, so it can neither select checkpoints nor be "
-            "reported. Choose --select and --evaluate among the splits with labels."
-        )
-
-
-def _known(expert: Ints | None) -> Ints:
-    assert expert is not None
-    return expert
 
 
 def run_folder(config: TrainConfig) -> Path:

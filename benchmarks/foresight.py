@@ -25,8 +25,9 @@ import tyro
 from agents.config import from_json
 from agents.follower.losses import log_policy_of
 from agents.follower.policy import FollowerPolicy, Record
+from agents.loading import load_policy
 from agents.rollout import play
-from agents.scene import Scene, elsewhere, load_policy
+from agents.scene import Scene, elsewhere
 from benchmarks import tables
 from benchmarks.curves import condition_of
 from envs.vector import PanoramaVectorEnv

@@ -14,9 +14,8 @@ import torch
 import tyro
 
 from agents.base import Agent
-from agents.config import from_json
 from agents.evaluation import walk
-from agents.scene import load_policy
+from agents.loading import Trained, check_instructions, load_policy
 from agents.scripted import SCRIPTED
 from benchmarks.score import load_split
 from vln import worlds
@@ -25,7 +24,6 @@ from vln.data.predictions import Prediction
 from vln.encoders import World, looks
 from vln.errors import BadConfig
 from vln.graph import NavGraph
-from vln.runs import Run
 from vln.types import Trajectory
 
 MAX_STEPS = 35
@@ -154,7 +152,7 @@ def scripted(
 
 
 def _trained(choice: Choice, folder: Path) -> Player:
-    saved = from_json(Run.read_config(folder))
+    saved = Trained.read(folder, agent="follower", which=choice.checkpoint).config
     env = choice.env or saved.env
     worlds.locate(env, choice.data, pictures=looks(saved.encoder))
     policy, scene, config, state = load_policy(
@@ -166,6 +164,12 @@ def _trained(choice: Choice, folder: Path) -> Player:
         service=choice.service,
     )
     episodes = scene.episodes(choice.split)
+    check_instructions(
+        episodes,
+        policy.vocabulary,
+        max_words=policy.max_length,
+        is_read=not policy.hides_instructions,
+    )
     iteration = state["progress"]["iteration"]
     chosen = "" if choice.checkpoint == "last" else f", {_selection(config.select)}"
     title = f"run {folder}, {choice.checkpoint} checkpoint after {iteration:,} updates{chosen}"

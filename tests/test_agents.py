@@ -8,8 +8,9 @@ import agents.scripted  # noqa: F401 - registers its agents
 from agents.config import ModelConfig, TrainConfig
 from agents.evaluation import evaluate, score, walk
 from agents.follower.policy import Record
+from agents.loading import build_policy
 from agents.rollout import play, play_all
-from agents.scene import Scene, build_policy
+from agents.scene import Scene
 from agents.scripted import SCRIPTED
 from envs.vector import PanoramaVectorEnv
 from envs.wrappers import VectorExpertActions

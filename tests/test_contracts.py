@@ -4,8 +4,9 @@ import numpy as np
 import torch
 
 from agents.config import ModelConfig, TrainConfig
+from agents.loading import build_policy
 from agents.rollout import play
-from agents.scene import Scene, build_policy
+from agents.scene import Scene
 from agents.scripted import SCRIPTED
 from envs.vector import PanoramaVectorEnv
 from envs.wrappers import VectorExpertActions

@@ -10,6 +10,7 @@ from vln.data.predictions import read_predictions
 from vln.errors import BadConfig
 
 SMALL = ["--model.hidden", "32", "--model.word", "16", "--batch", "8", "--max-steps", "6"]
+SMALL += ["--agent", "follower"]
 
 
 @pytest.fixture(scope="module")

@@ -15,6 +15,7 @@ from vln.errors import CorruptData, MissingData
 from vln.testing import make_tiny_world
 
 SMALL = ["--model.hidden", "16", "--model.word", "8", "--batch", "8", "--max-steps", "6"]
+SMALL += ["--agent", "follower"]
 KINDS = ("recoloured", "moved")
 
 

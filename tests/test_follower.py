@@ -218,7 +218,7 @@ def test_rows_that_stay_go_on_as_if_the_others_had_stayed_too(follower):
     encoded = follower.encoder(words, packing, no_dropout(), dtype=F32)
     whole = follower.decoder.unroll(encoded, no_dropout(), dtype=F32)
     fewer = follower.decoder.unroll(encoded, no_dropout(), dtype=F32)
-    fewer.memory.select(kept)
+    fewer.select(kept)
     expected, *_ = whole.step(encoded.state, sight)
     logits, *_ = fewer.step(encoded.state.select(kept), Sight(*(part[kept] for part in sight)))
     close(logits, expected[kept], 1e-6)

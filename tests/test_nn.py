@@ -7,9 +7,12 @@ import pytest
 import torch
 from torch import nn
 
+from vln.nn import glimpse
 from vln.nn.deferred import LoopLinear, LoopMemory, Mix, Score
 from vln.nn.dropout import Dropout
-from vln.nn.recurrent import CellUpdate, Unpack, bilstm, largest, pack
+from vln.nn.glimpse import Slots
+from vln.nn.precision import native_precision
+from vln.nn.recurrent import CellUpdate, Pack, Unpack, _library_lstm, bilstm, largest, lstm, pack
 
 F32 = torch.float32
 LENGTHS = {
@@ -40,8 +43,8 @@ def padded_batch(lengths, *, extra=0, width=3):
     return words, torch.from_numpy(np.arange(longest) >= lengths[:, None])
 
 
-def library_bilstm(module, words, lengths):
-    """Padded hidden states (B, L, 2 H) and final cells (2, B, H) of torch's packed LSTM."""
+def library_lstm(module, words, lengths):
+    """Padded hidden states (B, L, W H) and final cells (W, B, H) of torch's packed LSTM."""
     packed = nn.utils.rnn.pack_padded_sequence(
         words, torch.tensor(lengths), batch_first=True, enforce_sorted=False
     )
@@ -56,16 +59,17 @@ def gradients_of(loss, tensors):
     return torch.autograd.grad(loss, tensors, retain_graph=True)
 
 
+@pytest.mark.parametrize("run", [lstm, bilstm], ids=["one way", "both ways"])
 @pytest.mark.parametrize("extra", [0, 3])
 @pytest.mark.parametrize("lengths", LENGTHS.values(), ids=LENGTHS)
-def test_the_packed_lstm_equals_torchs_in_values_and_gradients(lengths, extra):
-    module = nn.LSTM(3, 4, batch_first=True, bidirectional=True)
+def test_the_packed_lstm_equals_torchs_in_values_and_gradients(lengths, extra, run):
+    module = nn.LSTM(3, 4, batch_first=True, bidirectional=run is bilstm)
     words, padding = padded_batch(lengths, extra=extra)
     packing = pack(np.array(lengths), words.shape[1])
 
-    packed, cells = bilstm(module, words, packing, dtype=F32)
+    packed, cells = run(module, words, packing, dtype=F32)
     hidden = Unpack.apply(packed, packing)
-    expected, expected_cells = library_bilstm(module, words, lengths)
+    expected, expected_cells = library_lstm(module, words, lengths)
     close(hidden, expected)
     close(cells, expected_cells)
     assert (hidden[padding] == 0).all()
@@ -79,6 +83,48 @@ def test_the_packed_lstm_equals_torchs_in_values_and_gradients(lengths, extra):
     )
     for given, wanted in zip(ours, theirs, strict=True):
         close(given, wanted)
+
+
+@pytest.mark.parametrize("run", [lstm, bilstm], ids=["one way", "both ways"])
+def test_the_librarys_way_for_gpus_gives_the_same_packed_states_and_cells(run):
+    lengths = np.array(LENGTHS["ragged"])
+    module = nn.LSTM(3, 4, batch_first=True, bidirectional=run is bilstm)
+    words, _ = padded_batch(lengths, extra=2)
+    packing = pack(lengths, words.shape[1])
+    ours = run(module, words, packing, dtype=F32)
+    for given, wanted in zip(_library_lstm(module, words, packing), ours, strict=True):
+        close(given, wanted)
+
+
+def test_packed_inputs_that_need_no_gradient_leave_the_weights_gradients_alone():
+    module = nn.LSTM(3, 4, batch_first=True)
+    words, _ = padded_batch(LENGTHS["ragged"])
+    packing = pack(np.array(LENGTHS["ragged"]), 7)
+    ours, theirs = (
+        gradients_of(lstm(module, x, packing, dtype=F32)[0].square().sum(), [module.weight_ih_l0])
+        for x in (words.detach(), words)
+    )
+    close(ours[0], theirs[0])
+
+
+@pytest.mark.parametrize("ways", [1, 2])
+def test_packing_is_undone_by_unpacking_and_its_gradient_is_that_of_indexing(ways):
+    lengths = np.array(LENGTHS["ragged"])
+    words, padding = padded_batch(lengths, extra=1)
+    packing = pack(lengths, words.shape[1])
+    packed = Pack.apply(words, packing, ways)
+    indexed = words.flatten(0, 1)[packing.source[:ways]]
+    assert torch.equal(packed, indexed)
+    tokens = words.detach().masked_fill(padding[:, :, None], 0)
+    close(Unpack.apply(packed, packing), tokens.repeat(1, 1, ways))
+    weights = torch.randn_like(packed)
+    given, wanted = (gradients_of((v * weights).sum(), [words])[0] for v in (packed, indexed))
+    close(given, wanted)
+
+
+def test_a_packing_knows_where_padding_is():
+    words, padding = padded_batch(LENGTHS["ragged"], extra=2)
+    assert torch.equal(pack(np.array(LENGTHS["ragged"]), words.shape[1]).padding(), padding)
 
 
 def test_a_sequence_reads_the_same_alone_and_beside_longer_ones():
@@ -153,6 +199,49 @@ def test_scores_and_mixes_of_slots_have_the_gradient_of_their_slope():
         weights = torch.randn_like(expected)
         ours = gradients_of((given * weights.float()).sum(), [rough])[0]
         close(ours.double(), gradients_of((expected * weights).sum(), [exact])[0])
+
+
+def dropped_copies(values, rows, drop, probability):
+    """What is seen of `values` through dropout: a look with a huge bias shows single slots."""
+    slots = Slots(values, rows, drop, probability=probability)
+    picks = torch.eye(values.shape[1]) * 1e6
+    query = torch.zeros(len(rows), values.shape[2])
+    seen = [slots.look(query, pick.expand(len(rows), -1))[1] for pick in picks]
+    return slots, torch.stack(seen, dim=1)
+
+
+@pytest.mark.parametrize("sets_at_a_time", [1, 3, 100])
+@pytest.mark.parametrize("probability", [0.0, 0.4])
+def test_a_look_through_dropout_has_the_values_and_gradients_of_a_plain_one(
+    monkeypatch, probability, sets_at_a_time
+):
+    monkeypatch.setattr(glimpse, "BLOCK", sets_at_a_time * 6 * 4)
+    values, rows = torch.randn(9, 6, 4), torch.tensor([7, 0, 3, 3, 8])
+    slots, dropped = dropped_copies(values, rows, Dropout(0), probability)
+    query, bias = torch.randn(5, 4, requires_grad=True), torch.randn(5, 6, requires_grad=True)
+    share, seen = slots.look(query, bias)
+    scores = torch.einsum("nsh,nh->ns", dropped, query) + bias
+    expected = scores.softmax(dim=1), torch.einsum("nsh,ns->nh", dropped, scores.softmax(dim=1))
+    close(share, expected[0])
+    close(seen, expected[1])
+    weights = torch.randn(5, 6), torch.randn(5, 4)
+    ours, theirs = (
+        gradients_of((one * weights[0]).sum() + (two * weights[1]).sum(), [query, bias])
+        for one, two in ((share, seen), expected)
+    )
+    for given, wanted in zip(ours, theirs, strict=True):
+        close(given, wanted)
+
+
+@pytest.mark.parametrize("sets_at_a_time", [7, 1000])
+def test_dropout_of_slots_keeps_the_mean_and_the_slots_themselves(monkeypatch, sets_at_a_time):
+    monkeypatch.setattr(glimpse, "BLOCK", sets_at_a_time * 6 * 40)
+    values = torch.ones(100, 6, 40)
+    _, dropped = dropped_copies(values, torch.arange(100), Dropout(1), 0.4)
+    assert dropped.mean().item() == pytest.approx(1, abs=0.02)
+    assert (dropped == 0).float().mean().item() == pytest.approx(0.4, abs=0.01)
+    assert len(dropped.unique()) == 2
+    assert (values == 1).all()
 
 
 ROWS = [None, None, [0, 2, 3, 5], None, [1, 3], [0]]
@@ -269,3 +358,20 @@ def test_dropout_goes_on_from_a_saved_state(shape):
     other.restore(json.loads(saved))
     for mask in expected:
         assert torch.equal(other(values, 0.4), mask)
+
+
+@pytest.mark.parametrize(
+    ("flags", "expected"),
+    [
+        ("flags : sse avx2 avx512_bf16 amx_tile", "bfloat16"),
+        ("Features : asimd bf16 sve", "bfloat16"),
+        ("flags : sse avx2 avx512f", "float32"),
+    ],
+)
+def test_recipes_multiply_in_what_the_processor_has(tmp_path, flags, expected):
+    (tmp_path / "cpuinfo").write_text(f"processor : 0\n{flags}\n")
+    assert native_precision(tmp_path / "cpuinfo") == expected
+
+
+def test_a_processor_that_nobody_describes_multiplies_in_float32(tmp_path):
+    assert native_precision(tmp_path / "missing") == "float32"

@@ -15,6 +15,7 @@ from vln.testing import make_tiny_world
 
 ROOT = Path(__file__).parents[1]
 SMALL = ["--model.hidden", "32", "--model.word", "16", "--batch", "8", "--max-steps", "6"]
+SMALL += ["--agent", "follower"]
 
 
 @pytest.fixture(scope="module")

@@ -16,11 +16,13 @@ import torch
 from agents import train, trainer
 from agents.config import OptimConfig, from_json
 from agents.evaluation import walk
-from agents.scene import Scene, build_policy, load_policy
+from agents.loading import build_policy, load_policy
+from agents.scene import Scene
 from vln import checkpoint
 from vln.runs import Run
 
 SMALL = [
+    *("--agent", "follower"),
     *("--batch", "8", "--iterations", "6", "--evaluate-every", "2"),
     *("--model.hidden", "32", "--model.word", "16", "--max-steps", "8"),
 ]

@@ -9,6 +9,7 @@ from agents import train, trainer
 from vln.runs import Run
 
 SMALL = [
+    *("--agent", "follower"),
     *("--batch", "8", "--iterations", "2", "--evaluate-every", "1", "--max-steps", "4"),
     *("--model.hidden", "16", "--model.word", "8", "--evaluate", "val_seen"),
 ]

@@ -19,6 +19,7 @@ from vln.testing import make_tiny_world
 from vln.worlds import Located
 
 SMALL = [
+    *("--agent", "follower"),
     *("--batch", "8", "--iterations", "2", "--evaluate-every", "2", "--max-steps", "6"),
     *("--model.hidden", "16", "--model.word", "8"),
 ]

@@ -27,6 +27,9 @@ SPECIAL = (PAD, UNK, EOS)
 
 _SEPARATORS = re.compile(r"(\W+)")
 _PUNCTUATION = frozenset(string.punctuation)
+_STOP = "."  # two of them with a space between are one word, two without are another
+_MARKS = re.escape(string.punctuation.replace("_", "").replace(_STOP, ""))
+_BETWEEN_MARKS = re.compile(rf"(?<=[{_MARKS}]) (?=[.{_MARKS}])|(?<=[.]) (?=[{_MARKS}])")
 
 
 def tokenize(text: str) -> list[str]:
@@ -39,6 +42,15 @@ def tokenize(text: str) -> list[str]:
     Source: the rule of Anderson et al. 2018 (R2R), kept by EnvDrop.
     """
     return [token for piece in _SEPARATORS.split(text) for token in _tokens_of(piece)]
+
+
+def sentence(words: Iterable[str]) -> str:
+    """Gives a text that `tokenize` splits into these words again, all but always.
+
+    Marks that follow each other with a space between them would be read as one word, so they stand
+    without.
+    """
+    return _BETWEEN_MARKS.sub("", " ".join(words))
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,6 +149,15 @@ class Vocabulary:
         """Gives the uncut length of every text, (N,) int64, `<BOS>` and `<EOS>` included."""
         return np.fromiter(map(len, self._rows(texts)), np.int64, len(texts))
 
+    def texts(self, ids: NDArray[np.int64]) -> list[str]:
+        """Gives the sentences of (N, L) ids; what follows `<EOS>` is left out, as are marks.
+
+        `<UNK>` stands in them as it is, and is not read as one word again.
+        """
+        words, silent = np.array(self.words, dtype=object), {PAD, BOS}
+        rows = [row[: _place(row, SPECIAL.index(EOS))] for row in ids]
+        return [sentence(word for word in words[row] if word not in silent) for row in rows]
+
     def _rows(self, texts: Sequence[str]) -> list[list[int]]:
         index = {word: i for i, word in enumerate(self.words)}
         ids_of = _PieceIds(index)
@@ -171,6 +192,12 @@ def encode_bytes(texts: Sequence[str], *, width: int) -> NDArray[np.uint8]:
 def decode(row: NDArray[np.uint8]) -> str:
     """Gives the text of one zero-padded UTF-8 row, (width,) uint8."""
     return row.tobytes().rstrip(b"\0").decode()
+
+
+def _place(row: NDArray[np.int64], wanted: int) -> int:
+    """Gives where an id stands first in a row, the row's length where it does not."""
+    found = np.flatnonzero(row == wanted)
+    return int(found[0]) if len(found) else len(row)
 
 
 def _tokens_of(piece: str) -> list[str]:

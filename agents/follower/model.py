@@ -129,20 +129,35 @@ class Decoder(nn.Module):
         self.mix = nn.Linear(2 * hidden, hidden, bias=False)
         self.candidate_query = nn.Linear(hidden, width, bias=False)
 
-    def unroll(self, encoded: Encoded, drop: Dropout, *, dtype: torch.dtype) -> Unrolled:
-        """Gives the decoder of one rollout, for one forward and one backward pass."""
-        return Unrolled(self, encoded, drop, dtype)
+    def unroll(
+        self, encoded: Encoded, drop: Dropout, *, dtype: torch.dtype, mask: Tensor | None = None
+    ) -> Unrolled:
+        """Gives the decoder of one rollout, for one forward and one backward pass.
+
+        Args:
+            encoded: The instructions.
+            drop: Source of dropout masks.
+            dtype: Of the matrix products on a CPU.
+            mask: (B, D) what all features of an episode are multiplied by: environment dropout,
+                which takes the place of the features' own.
+        """
+        return Unrolled(self, encoded, drop, dtype, mask)
 
 
 class Unrolled:
     """One rollout of the decoder: folded weights, the instructions' memory, and `step`."""
 
     def __init__(
-        self, decoder: Decoder, encoded: Encoded, drop: Dropout, dtype: torch.dtype
+        self,
+        decoder: Decoder,
+        encoded: Encoded,
+        drop: Dropout,
+        dtype: torch.dtype,
+        mask: Tensor | None,
     ) -> None:
         sizes = decoder.sizes
-        self._sizes, self._drop = sizes, drop
-        self.memory = LoopMemory(encoded.context, encoded.padding, dtype=dtype)
+        self._sizes, self._drop, self._mask = sizes, drop, mask
+        self._memory = LoopMemory(encoded.context, encoded.padding, dtype=dtype)
 
         def fold(weight: Tensor) -> Tensor:
             """Sums the rows that meet repeats of one angle: (..., 4 R) rows become 4."""
@@ -161,6 +176,12 @@ class Unrolled:
         self._mix = LoopLinear(decoder.mix.weight, dtype=dtype)
         self._candidate_query = LoopLinear(fold(decoder.candidate_query.weight), dtype=dtype)
 
+    def select(self, kept: Tensor) -> None:
+        """Keeps fewer rows, for a batch from which ended episodes have left."""
+        self._memory.select(kept)
+        if self._mask is not None:
+            self._mask = self._mask[kept]
+
     def step(self, state: State, sight: Sight) -> tuple[Tensor, Tensor, State]:
         """Gives logits (n, K + 1), the hidden state (n, H) that the critic reads, and the state.
 
@@ -173,7 +194,7 @@ class Unrolled:
         gates = self._gates(torch.cat([action, *looked, state.attended], dim=1))
         hidden, cell = CellUpdate.apply(gates + self._gates_bias, state.cell)
         asked = drop(hidden, p)
-        read = self.memory.attend(self._word_query(asked))
+        read = self._memory.attend(self._word_query(asked))
         attended = torch.tanh(self._mix(torch.cat([read, asked], dim=1)))
         logits = self._score(drop(attended, p), sight)
         return logits, hidden, State(attended, cell)
@@ -200,8 +221,13 @@ class Unrolled:
         logits = torch.cat([torch.zeros_like(scores[:, :1]), scores], dim=1)
         return logits.masked_fill(~sight.legal, -torch.inf)
 
-    def _dropped(self, features: Tensor) -> tuple[Tensor, float]:
-        """Gives features with some zeroed, and the scale still to be put on what is kept."""
+    def _dropped(self, features: Tensor) -> tuple[Tensor, Tensor | float]:
+        """Gives features with some zeroed, and what is still to be put on what is kept.
+
+        The environment's mask is put on queries and sums alone: q . (m v) = (q m) . v.
+        """
+        if self._mask is not None:
+            return features, self._mask
         if not self._drop.enabled or not self._sizes.feature_dropout:
             return features, 1.0
         mask, scale = self._drop.mask(features, self._sizes.feature_dropout)

@@ -6,9 +6,10 @@ in groups, since each departure copies the instructions' memory.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -16,8 +17,9 @@ import torch
 from torch import Tensor
 
 from agents.base import Ints, Turn
+from agents.eyes import open_eyes
 from agents.follower.model import Follower, Sight, State, Unrolled
-from vln.features.source import FeatureSource, FeatureTable
+from vln.features.source import FeatureSource
 from vln.nn.dropout import Dropout
 from vln.nn.recurrent import pack
 from vln.text import Vocabulary, decode
@@ -34,6 +36,18 @@ class Record:
 
     logits: list[Tensor] = field(default_factory=list)
     hidden: list[Tensor] = field(default_factory=list)
+
+
+class Told(NamedTuple):
+    """What a batch of B rows is told in place of its own instructions.
+
+    `words` (B, L) int64 zero-padded word ids and their `lengths` (B,), or None for the episodes'
+    own; `mask` (B, D), see `Decoder.unroll`.
+    """
+
+    words: Ints | None = None
+    lengths: Ints | None = None
+    mask: Tensor | None = None
 
 
 class FollowerPolicy:
@@ -71,7 +85,8 @@ class FollowerPolicy:
         self.feedback: npt.NDArray[np.int64] | Feedback = "argmax"
         self.record: Record | None = None
         self._device, self._dtype = device, dtype
-        self._eyes = None if features is None else _eyes(features, device, dtype)
+        self._eyes = None if features is None else open_eyes(features, device=device, dtype=dtype)
+        self._told: Told | None = None
         self._words: dict[bytes, Ints] = {}
         self._unrolled: Unrolled | None = None
         self._state: State | None = None
@@ -79,22 +94,34 @@ class FollowerPolicy:
 
     def look_with(self, features: FeatureSource) -> None:
         """Changes the eyes, to ask what they are worth; D must be what the networks expect."""
-        self._eyes = _eyes(features, self._device, self._dtype)
+        self._eyes = open_eyes(features, device=self._device, dtype=self._dtype)
+
+    @contextmanager
+    def told(self, told: Told) -> Iterator[None]:
+        """Lets the next episodes begin with other words, and other eyes, than they come with."""
+        self._told = told
+        try:
+            yield
+        finally:
+            self._told = None
 
     def begin(self, turn: Turn) -> None:
         """Encodes the instructions of a new batch."""
         self.dropout.enabled = self.model.training
-        instructions = turn.observation["instruction"]
-        if self.hides_instructions:
-            instructions = np.zeros_like(instructions)
-        words, lengths = self._read(instructions)
+        told = self._told or Told()
+        if told.words is not None and told.lengths is not None:
+            words, lengths = told.words, told.lengths
+        else:
+            words, lengths = self._read(turn.observation["instruction"])
         encoded = self.model.encoder(
             torch.from_numpy(words).to(self._device),
             pack(lengths, words.shape[1], device=self._device),
             self.dropout,
             dtype=self._dtype,
         )
-        self._unrolled = self.model.decoder.unroll(encoded, self.dropout, dtype=self._dtype)
+        self._unrolled = self.model.decoder.unroll(
+            encoded, self.dropout, dtype=self._dtype, mask=told.mask
+        )
         self._state = encoded.state
         self._rows = turn.rows
 
@@ -139,11 +166,13 @@ class FollowerPolicy:
             return
         kept = torch.from_numpy(np.searchsorted(self._rows, rows)).to(self._device)
         self._state = self._state.select(kept)
-        self._unrolled.memory.select(kept)
+        self._unrolled.select(kept)
         self._rows = rows
 
     def _read(self, instructions: npt.NDArray[np.uint8]) -> tuple[Ints, Ints]:
         """Gives zero-padded word ids and lengths; each instruction is tokenised only once."""
+        if self.hides_instructions:
+            instructions = np.zeros_like(instructions)
         keys = [row.tobytes() for row in instructions]
         pairs = zip(keys, instructions, strict=True)
         new = {key: row for key, row in pairs if key not in self._words}
@@ -206,31 +235,3 @@ class FollowerPolicy:
         """Continues where `generators` was taken."""
         self.sampler.bit_generator.state = state["sampler"]
         self.dropout.restore(state["dropout"])
-
-
-Eyes = Callable[[Ints], Tensor]
-"""Gives (n, 36, D) features of panoramas (n,), on the networks' device, in the products' type."""
-
-
-def _eyes(features: FeatureSource, device: str, dtype: torch.dtype) -> Eyes:
-    if isinstance(features, FeatureTable):
-        return _Table(features, device, dtype)
-    return lambda panorama: torch.from_numpy(features.gather(panorama)).to(device, dtype)
-
-
-class _Table:
-    """Looks features up that lie on the networks' device."""
-
-    def __init__(self, features: FeatureTable, device: str, dtype: torch.dtype) -> None:
-        self._dtype = dtype
-        self._values = torch.from_numpy(features.values)
-        if device != "cpu":
-            self._values = self._values.to(device)
-        self._row = torch.from_numpy(features.row).to(device)
-        self._device = device
-
-    def __call__(self, panorama: Ints) -> Tensor:
-        """Gives the features of panoramas (n,)."""
-        row = self._row[torch.from_numpy(panorama).to(self._device)]
-        found = self._values.index_select(0, row).to(self._dtype)
-        return found.expand(-1, 36, -1)

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 
 from agents.config import LearningConfig, ModelConfig, OptimConfig, TrainConfig
+from agents.lessons.follower import FollowerLessons
 from agents.scene import Scene
 from agents.trainer import Trainer
 from benchmarks.speed.rows import Clock
@@ -130,6 +131,12 @@ class Setting:
         features = None if width == BLIND else self.features(width)
         scene = Scene("r2r", self.data, self.graph, features)
         return Trainer(config, scene, Run(self.scratch / "run", seed=0))
+
+
+def follower_of(trainer: Trainer) -> FollowerLessons:
+    """Gives what a trainer from here teaches."""
+    assert isinstance(trainer.lessons, FollowerLessons)
+    return trainer.lessons
 
 
 def _store_name(width: int) -> str:

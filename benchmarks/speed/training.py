@@ -10,14 +10,14 @@ from unittest import mock
 import numpy as np
 import numpy.typing as npt
 
-import agents.trainer
+import agents.lessons.follower
 from agents.base import Agent, Ints, Turn
 from agents.rollout import Environment, Rollout, play
 from agents.trainer import Trainer
 from benchmarks.speed.flops import Amount, update_flops
 from benchmarks.speed.machine import matrix_rates
 from benchmarks.speed.rows import Row, Timing, seconds_row
-from benchmarks.speed.setting import BLIND, Setting
+from benchmarks.speed.setting import BLIND, Setting, follower_of
 from envs.vector import PanoramaVectorEnv
 
 PRECISIONS = ("float32", "bfloat16")
@@ -93,11 +93,11 @@ class Listener:
     def __init__(self, trainer: Trainer, setting: Setting) -> None:
         self.heard: list[Heard] = []
         self._setting = setting
-        policy = trainer.policy
+        policy = follower_of(trainer).policy
         episodes = trainer.scene.episodes("train_fit")
         tokens = policy.vocabulary.num_tokens([episode.instruction for episode in episodes])
         self._words: npt.NDArray[np.int64] = np.minimum(tokens, policy.max_length)
-        self._patch = mock.patch.object(agents.trainer, "play", self._play)
+        self._patch = mock.patch.object(agents.lessons.follower, "play", self._play)
 
     def __enter__(self) -> Listener:
         self._patch.start()
@@ -106,10 +106,10 @@ class Listener:
     def __exit__(self, *_: object) -> None:
         self._patch.stop()
 
-    def _play(self, env: Environment, agent: Agent) -> Rollout:
+    def _play(self, env: Environment, agent: Agent, episodes: Ints | None = None) -> Rollout:
         watched = Stopwatch(agent, self._setting)
         start = now(self._setting)
-        rollout = play(env, watched)
+        rollout = play(env, watched, episodes)
         seconds = now(self._setting) - start
         inner = env.unwrapped
         assert isinstance(inner, PanoramaVectorEnv)
@@ -143,7 +143,7 @@ def training_rows(setting: Setting) -> list[Row]:
 
 
 def _row(setting: Setting, trainer: Trainer, *, rate: float) -> Row:
-    width, both = trainer.model.sizes.features, trainer.config.learning.reinforcement
+    width, both = follower_of(trainer).model.sizes.features, trainer.config.learning.reinforcement
     timing, heard = _updates(setting, trainer)
     details = _details(trainer, timing, heard, rate=rate)
     incumbent, note = ENVDROP_IMITATION.get(width), ""
@@ -171,7 +171,8 @@ def _details(
 ) -> dict[str, float]:
     """Gives what the updates did: medians over repeats of what varies among them."""
     slots, seconds = trainer.scene.graph.max_degree, timing.seconds
-    flops = [update_flops(trainer.model.sizes, one.amount, slots=slots) for one in heard]
+    sizes = follower_of(trainer).model.sizes
+    flops = [update_flops(sizes, one.amount, slots=slots) for one in heard]
     per_second = statistics.median(f / s for f, s in zip(flops, seconds, strict=True)) / 1e9
     outside = [(one.rollout - one.agent) / s for one, s in zip(heard, seconds, strict=True)]
     return {

@@ -7,13 +7,14 @@ import torch
 
 from agents.evaluation import evaluate, walk
 from agents.follower.policy import FollowerPolicy
-from agents.scene import Scene, load_policy
+from agents.loading import load_policy
+from agents.scene import Scene
 from agents.scripted import RandomAgent
 from benchmarks.players import as_predictions
 from benchmarks.protocols import score_predictions
 from benchmarks.score import bootstrap
 from benchmarks.speed.rows import Row, measure, seconds_row
-from benchmarks.speed.setting import BLIND, Setting
+from benchmarks.speed.setting import BLIND, Setting, follower_of
 
 SPLIT = "val_unseen"
 UPDATES = 150
@@ -68,7 +69,8 @@ def _agent(setting: Setting) -> tuple[FollowerPolicy, Scene, str, int]:
         group["lr"] = 3e-4  # it has to stop like a trained agent, after few updates
     for _ in range(updates):
         trainer.update()
-    return trainer.policy, trainer.scene, f"blind agent of {updates} bfloat16 updates", 35
+    who = f"blind agent of {updates} bfloat16 updates"
+    return follower_of(trainer).policy, trainer.scene, who, 35
 
 
 def scoring_rows(setting: Setting) -> list[Row]:

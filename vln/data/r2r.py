@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import math
 from collections import Counter
+from collections.abc import Collection
 from dataclasses import replace
 from itertools import chain
 from pathlib import Path
@@ -91,12 +92,9 @@ def _read(file: Path, *, split: str, graph: NavGraph) -> EpisodeSet:
     )
     raw = read_bytes(file, remedy=remedy)
     records = parse_json(raw, file=file)
-    if not isinstance(records, list) or not records:
-        raise CorruptData.of(file, "", "expected a non-empty JSON list of paths", _REMEDY)
-    for number, record in enumerate(records):
-        _check_types(record, where=f"record {number}", file=file)
+    check_types(records, file=file)
     _check_ids(records, file=file)
-    _check_paths(records, graph=graph, file=file)
+    check_paths(records, graph=graph, file=file)
     episodes = tuple(chain.from_iterable(map(_episodes_of, records)))
     return EpisodeSet("r2r", split, hashlib.sha256(raw).hexdigest(), str(file), episodes)
 
@@ -112,24 +110,43 @@ def _episodes_of(record: dict[str, Any]) -> list[Episode]:
     ]
 
 
-def _check_types(record: object, *, where: str, file: Path) -> None:
-    problem = _type_problem(record)
-    if problem is not None:
-        if isinstance(record, dict) and "path_id" in record:
-            where += f" (path_id {record['path_id']!r})"
-        raise CorruptData.of(file, where, problem, _REMEDY)
+def check_types(records: object, *, file: Path, optional: Collection[str] = ()) -> None:
+    """Refuses what is no list of records whose fields have the format's types.
+
+    Args:
+        records: What a file held.
+        file: What to call it in an error.
+        optional: Fields that a record may lack.
+
+    Raises:
+        CorruptData: It names the record, counted from 0, and its `path_id`.
+    """
+    if not isinstance(records, list) or not records:
+        raise CorruptData.of(file, "", "expected a non-empty JSON list of paths", _REMEDY)
+    for number, record in enumerate(records):
+        problem = _type_problem(record, optional)
+        if problem is not None:
+            raise CorruptData.of(file, name_of(record, number=number), problem, _REMEDY)
 
 
-def _type_problem(record: object) -> str | None:
+def name_of(record: object, *, number: int, fields: tuple[str, ...] = ("path_id",)) -> str:
+    """Gives what to call a record in an error: its number in the file, and the fields it has."""
+    given = record if isinstance(record, dict) else {}
+    told = ", ".join(f"{name} {given[name]!r}" for name in fields if name in given)
+    return f"record {number} ({told})" if told else f"record {number}"
+
+
+def _type_problem(record: object, optional: Collection[str]) -> str | None:
     if not isinstance(record, dict):
         return f"expected an object, found {type(record).__name__}"
     for name, types in _FIELDS.items():
         if name not in record:
+            if name in optional:
+                continue
             return f"has no {name!r}"
-        value = record[name]
-        if not isinstance(value, types) or value is True or value is False:
+        if not _is_one_of(record[name], types):
             names = " or ".join(t.__name__ for t in types)
-            return f"{name!r} must be {names}, found {type(value).__name__}"
+            return f"{name!r} must be {names}, found {type(record[name]).__name__}"
     if not math.isfinite(record["heading"]):
         return f"'heading' is {record['heading']}, expected finite radians"
     for name in ("path", "instructions"):
@@ -140,6 +157,10 @@ def _type_problem(record: object) -> str | None:
     return None
 
 
+def _is_one_of(value: object, types: tuple[type, ...]) -> bool:
+    return isinstance(value, types) and not isinstance(value, bool)  # which Python counts as int
+
+
 def _check_ids(records: list[dict[str, Any]], *, file: Path) -> None:
     counts = Counter(str(record["path_id"]) for record in records)
     if len(counts) < len(records):
@@ -147,7 +168,13 @@ def _check_ids(records: list[dict[str, Any]], *, file: Path) -> None:
         raise CorruptData.of(file, f"path_id {twice}", f"stands {count} times", _REMEDY)
 
 
-def _check_paths(records: list[dict[str, Any]], *, graph: NavGraph, file: Path) -> None:
+def check_paths(records: list[dict[str, Any]], *, graph: NavGraph, file: Path) -> None:
+    """Refuses paths that the graph does not hold, of records that `check_types` has let through.
+
+    Raises:
+        CorruptData: A viewpoint is unknown, or a path takes a step that is no edge; it names the
+            record.
+    """
     panoramas = _panoramas(records, graph=graph, file=file)
     owner = np.repeat(np.arange(len(records)), [len(record["path"]) for record in records])
     here, there = panoramas[:-1], panoramas[1:]
@@ -156,10 +183,10 @@ def _check_paths(records: list[dict[str, Any]], *, graph: NavGraph, file: Path) 
     if wrong.size:
         first = int(wrong[0])
         names = graph.viewpoints[here[first]], graph.viewpoints[there[first]]
-        record = records[int(owner[first])]
+        number = int(owner[first])
         raise CorruptData.of(
             file,
-            f"record {owner[first]} (path_id {record['path_id']}, scan {record['scan']})",
+            name_of(records[number], number=number, fields=("path_id", "scan")),
             f"no edge leads from viewpoint {names[0]} to {names[1]}",
             "A path moves along edges of the connectivity graph only. " + _REMEDY,
         )
@@ -173,6 +200,6 @@ def _panoramas(records: list[dict[str, Any]], *, graph: NavGraph, file: Path) ->
         try:
             found.extend([index(scan, viewpoint) for viewpoint in record["path"]])
         except UnknownViewpoint as error:
-            where = f"record {number} (path_id {record['path_id']})"
+            where = name_of(record, number=number)
             raise CorruptData.of(file, where, str(error).rstrip("."), _REMEDY) from error
     return np.array(found, np.int64)

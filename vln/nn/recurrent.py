@@ -1,4 +1,4 @@
-"""LSTM arithmetic for CPUs: bidirectional over packed sequences, and one cell of an unrolled loop.
+"""LSTM arithmetic for CPUs: one or both ways over packed sequences, and one cell of a loop.
 
 torch's packed LSTM spends most of a CPU backward pass on one small weight-gradient product per
 time step. Here a direction's weight gradient is one product over all tokens, both directions step
@@ -6,7 +6,8 @@ together, and products may run in bfloat16. Same function, same gradients (tests
 `torch.nn.LSTM`).
 
 Legend: B sequences, P packed tokens (time-major, longest first), I input size, H hidden size; the
-leading 2 is the direction. Gates stand in torch's order: input, forget, cell, output.
+leading W is the way of reading: 1 forward only, 2 forward and backward. Gates stand in torch's
+order: input, forget, cell, output.
 """
 
 from __future__ import annotations
@@ -40,6 +41,12 @@ class Packing:
     last: Tensor
     width: int
 
+    def padding(self) -> Tensor:
+        """Gives (B, L) bool, true where a sequence has ended."""
+        blocked = torch.ones(self.restore.shape[1:], dtype=torch.bool, device=self.source.device)
+        blocked.view(-1)[self.source[0]] = False
+        return blocked
+
 
 def pack(lengths: npt.NDArray[np.int64], width: int, *, device: str = "cpu") -> Packing:
     """Gives the packing of sequences of `lengths` (B,) >= 1, padded to `width`."""
@@ -62,35 +69,35 @@ def pack(lengths: npt.NDArray[np.int64], width: int, *, device: str = "cpu") -> 
     )
 
 
-class PackedBiLSTM(torch.autograd.Function):
-    """Runs both directions of a one-layer LSTM over packed tokens."""
+class PackedLSTM(torch.autograd.Function):
+    """Runs a one-layer LSTM over packed tokens, one or both ways."""
 
     @staticmethod
     def forward(
         ctx: Any,  # noqa: ANN401
-        tokens_2PI: Tensor,
+        tokens_WPI: Tensor,
         w_ih: Tensor,
         w_hh: Tensor,
         bias: Tensor,
         sizes: list[int],
         dtype: torch.dtype,
     ) -> tuple[Tensor, Tensor]:
-        """Gives hidden states and cells, (2, P, H) each, in the packed order.
+        """Gives hidden states and cells, (W, P, H) each, in the packed order.
 
         Args:
             ctx: Autograd's context.
-            tokens_2PI: (2, P, I) inputs; direction 1 already reversed.
-            w_ih: (2, 4 H, I) input weights.
-            w_hh: (2, 4 H, H) recurrent weights.
-            bias: (2, 4 H).
+            tokens_WPI: (W, P, I) inputs; those of the backward way already reversed.
+            w_ih: (W, 4 H, I) input weights.
+            w_hh: (W, 4 H, H) recurrent weights.
+            bias: (W, 4 H).
             sizes: `Packing.sizes`.
             dtype: Of the products, float32 or bfloat16.
         """
-        hidden_size = w_hh.shape[2]
+        ways, _, hidden_size = w_hh.shape
         recurrent = w_hh.to(dtype).transpose(1, 2)
-        inputs = tokens_2PI.to(dtype)
+        inputs = tokens_WPI.to(dtype)
         gates = torch.bmm(inputs, w_ih.to(dtype).transpose(1, 2)).float().add_(bias[:, None])
-        hidden = torch.empty(2, gates.shape[1], hidden_size)
+        hidden = torch.empty(ways, gates.shape[1], hidden_size)
         cell = torch.empty_like(hidden)
         squashed = torch.empty_like(hidden)
         end = 0
@@ -120,7 +127,7 @@ class PackedBiLSTM(torch.autograd.Function):
         """Gives gradients for tokens, weights and bias."""
         inputs, w_ih, w_hh, gates, hidden, cell, squashed = ctx.saved_tensors
         dtype, sizes = ctx.dtype, ctx.sizes
-        size_h = hidden.shape[2]
+        ways, _, size_h = hidden.shape
         i, f, g, o = gates.chunk(4, dim=-1)
         # Everything that does not wait for the later time steps, in bulk.
         slope = torch.empty_like(gates)
@@ -134,8 +141,8 @@ class PackedBiLSTM(torch.autograd.Function):
         s_f *= past_cell
         recurrent = w_hh.to(dtype)
         starts = np.concatenate([[0], np.cumsum(sizes)]).tolist()
-        carry_h = torch.zeros(2, 0, size_h)
-        carry_c = torch.zeros(2, 0, size_h)
+        carry_h = torch.zeros(ways, 0, size_h)
+        carry_c = torch.zeros(ways, 0, size_h)
         for t in range(len(sizes) - 1, -1, -1):
             here = slice(starts[t], starts[t + 1])
             d_h = d_hidden[:, here].clone()
@@ -143,17 +150,19 @@ class PackedBiLSTM(torch.autograd.Function):
             d_c = torch.addcmul(d_cell[:, here], d_h, to_cell[:, here])
             d_c[:, : carry_c.shape[1]] += carry_c
             z = slope[:, here]
-            z[..., : 3 * size_h].view(2, -1, 3, size_h).mul_(d_c[:, :, None])
+            z[..., : 3 * size_h].view(ways, -1, 3, size_h).mul_(d_c[:, :, None])
             z[..., 3 * size_h :].mul_(d_h)
             if t:
                 carry_h = torch.bmm(z.to(dtype), recurrent).float()
                 carry_c = d_c * f[:, here]
         d_z = slope.to(dtype)
-        d_tokens = torch.bmm(d_z, w_ih.to(dtype)).float()
+        # Features, for one, need no gradient.
+        wanted = ctx.needs_input_grad[0]
+        d_tokens = torch.bmm(d_z, w_ih.to(dtype)).float() if wanted else None
         d_w_ih = torch.bmm(d_z.transpose(1, 2), inputs).float()
         d_w_hh = torch.bmm(d_z.transpose(1, 2), past_hidden.to(dtype)).float()
         # A product with ones: torch's sum over the middle dimension is far slower.
-        d_bias = torch.bmm(slope.new_ones(2, 1, slope.shape[1]), slope)[:, 0]
+        d_bias = torch.bmm(slope.new_ones(ways, 1, slope.shape[1]), slope)[:, 0]
         return d_tokens, d_w_ih, d_w_hh, d_bias, None, None
 
 
@@ -199,28 +208,51 @@ class CellUpdate(torch.autograd.Function):
         return slope.flatten(1), d_cell * f
 
 
-class Unpack(torch.autograd.Function):
-    """Puts packed tokens of both directions side by side into a padded batch."""
+class Pack(torch.autograd.Function):
+    """Takes packed tokens, for one or both ways, out of a padded batch."""
 
     @staticmethod
-    def forward(ctx: Any, packed_2PH: Tensor, packing: Packing) -> Tensor:  # noqa: ANN401
-        """Gives (B, L, 2 H), zero at padding."""
+    def forward(ctx: Any, padded_BLI: Tensor, packing: Packing, ways: int) -> Tensor:  # noqa: ANN401
+        """Gives (W, P, I); those of the backward way are reversed."""
         ctx.packing = packing
-        size = packed_2PH.shape[2]
-        rows = len(packing.last)
-        padded = packed_2PH.new_zeros(rows * packing.width, 2 * size)
-        padded[packing.source[0], :size] = packed_2PH[0]
-        padded[packing.source[1], size:] = packed_2PH[1]
-        return padded.view(rows, packing.width, 2 * size)
+        flat = padded_BLI.flatten(0, 1)
+        source = packing.source[:ways]
+        return flat.index_select(0, source.flatten()).view(*source.shape, flat.shape[1])
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None]:  # noqa: ANN401
+        """Gives the gradient of the padded batch, zero at padding."""
+        packing: Packing = ctx.packing
+        shape = (*packing.restore.shape[1:], gradient.shape[2])
+        padded = gradient.new_zeros(shape[0] * shape[1], shape[2])
+        padded[packing.source[0]] = gradient[0]
+        if len(gradient) == 2:
+            padded.index_add_(0, packing.source[1], gradient[1])
+        return padded.view(shape), None, None
+
+
+class Unpack(torch.autograd.Function):
+    """Puts packed tokens into a padded batch, both ways side by side if there are two."""
+
+    @staticmethod
+    def forward(ctx: Any, packed_WPH: Tensor, packing: Packing) -> Tensor:  # noqa: ANN401
+        """Gives (B, L, W H), zero at padding."""
+        ctx.packing, ctx.ways = packing, len(packed_WPH)
+        size = packed_WPH.shape[2]
+        rows, width = packing.restore.shape[1:]
+        padded = packed_WPH.new_zeros(rows * width, ctx.ways * size)
+        for way, packed in enumerate(packed_WPH):
+            padded[packing.source[way], way * size : (way + 1) * size] = packed
+        return padded.view(rows, width, -1)
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:  # noqa: ANN401
         """Gives the gradient of the packed tokens."""
-        flat = gradient.flatten(0, 1)
-        size = flat.shape[1] // 2
-        source = ctx.packing.source
-        return torch.stack([flat[source[0], :size], flat[source[1], size:]]), None
+        parts = gradient.flatten(0, 1).chunk(ctx.ways, dim=1)
+        source = ctx.packing.source[: ctx.ways]
+        return torch.stack([part[index] for part, index in zip(parts, source, strict=True)]), None
 
 
 def largest(packed_2PH: Tensor, packing: Packing, blocked: Tensor) -> Tensor:
@@ -265,26 +297,42 @@ def bilstm(
     Returns:
         Packed hidden states (2, P, H) (see `Unpack`), and final cells (2, B, H), forward first.
     """
+    return _run(module, words_BLI, packing, dtype)
+
+
+def lstm(
+    module: torch.nn.LSTM, words_BLI: Tensor, packing: Packing, *, dtype: torch.dtype
+) -> tuple[Tensor, Tensor]:
+    """Gives what a one-layer forward `torch.nn.LSTM` gives for packed sequences; see `bilstm`.
+
+    Returns:
+        Packed hidden states (1, P, H), and final cells (1, B, H).
+    """
+    return _run(module, words_BLI, packing, dtype)
+
+
+def _run(
+    module: torch.nn.LSTM, words_BLI: Tensor, packing: Packing, dtype: torch.dtype
+) -> tuple[Tensor, Tensor]:
     if words_BLI.is_cuda:
-        return _library_bilstm(module, words_BLI, packing)
-    flat = words_BLI.flatten(0, 1)
-    tokens = flat[packing.source.flatten()].view(2, -1, flat.shape[1])
+        return _library_lstm(module, words_BLI, packing)
+    ends = ["_l0", "_l0_reverse"] if module.bidirectional else ["_l0"]
 
-    def both(name: str) -> Tensor:
-        return torch.stack([getattr(module, f"{name}_l0"), getattr(module, f"{name}_l0_reverse")])
+    def all_ways(name: str) -> Tensor:
+        return torch.stack([getattr(module, name + end) for end in ends])
 
-    hidden, cell = PackedBiLSTM.apply(
-        tokens,
-        both("weight_ih"),
-        both("weight_hh"),
-        both("bias_ih") + both("bias_hh"),
+    hidden, cell = PackedLSTM.apply(
+        Pack.apply(words_BLI, packing, len(ends)),
+        all_ways("weight_ih"),
+        all_ways("weight_hh"),
+        all_ways("bias_ih") + all_ways("bias_hh"),
         packing.sizes,
         dtype,
     )
     return hidden, cell[:, packing.last]
 
 
-def _library_bilstm(
+def _library_lstm(
     module: torch.nn.LSTM, words_BLI: Tensor, packing: Packing
 ) -> tuple[Tensor, Tensor]:
     lengths = torch.bincount(packing.source[0] // packing.width, minlength=len(words_BLI))
@@ -295,5 +343,6 @@ def _library_bilstm(
     padded, _ = torch.nn.utils.rnn.pad_packed_sequence(
         output, batch_first=True, total_length=packing.width
     )
-    forward, backward = padded.flatten(0, 1).chunk(2, dim=1)
-    return torch.stack([forward[packing.source[0]], backward[packing.source[1]]]), cell
+    parts = padded.flatten(0, 1).chunk(len(cell), dim=1)
+    source = packing.source[: len(cell)]
+    return torch.stack([part[index] for part, index in zip(parts, source, strict=True)]), cell

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from vln.errors import BadConfig
+from vln.nn.precision import Precision, native_precision
 from vln.pretrain.augment import Augmentation
 
 Objective = Literal["contrastive", "labels", "told", "alone", "untrained"]
@@ -35,8 +36,8 @@ class PretrainConfig:
     """Of AdamW, on matrices."""
     evaluate_every: int = 500
     """Updates between measurements on unseen homes, and checkpoints."""
-    precision: Literal["float32", "bfloat16"] = "bfloat16"
-    """Of the products on a CPU or GPU."""
+    precision: Precision = field(default_factory=native_precision)
+    """Of the products on a CPU or GPU; by itself the faster one of this machine's processor."""
     device: str = "cpu"
     """Where it trains."""
     threads: int = 1

@@ -1,0 +1,1 @@
+"""What agents are taught, an update at a time."""

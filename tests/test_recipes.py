@@ -1,0 +1,167 @@
+"""Recipes: one command for several stages, each resumable, those done skipped."""
+
+import orjson
+import pytest
+
+from agents import course, train
+from agents.config import from_json
+from agents.recipes import STAGED, names, stages_of
+from agents.stages import stage_of
+from agents.trainer import LAST, Trainer
+from vln import checkpoint
+from vln.errors import CheckpointMismatch
+from vln.runs import Run
+
+SMALL = [
+    *("--encoder", "random", "--batch", "6", "--iterations", "2", "--evaluate-every", "1"),
+    *("--max-steps", "5", "--evaluate", "val_seen", "--model.max-words", "20"),
+    *("--model.hidden", "16", "--model.word", "8"),
+]
+STAGES = ("speaker", "follower", "back_translation")
+
+
+@pytest.fixture(autouse=True)
+def _world(tiny_world, tmp_path_factory, monkeypatch):
+    monkeypatch.setenv("VLN_DATA", str(tiny_world.folder))
+    monkeypatch.setenv("VLN_CACHE", str(tmp_path_factory.getbasetemp() / "cache"))
+
+
+@pytest.fixture(scope="module")
+def whole(tiny_world, tmp_path_factory):
+    """A recipe's folder, trained without interruption."""
+    folder = tmp_path_factory.mktemp("recipes") / "whole"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("VLN_DATA", str(tiny_world.folder))
+        patch.setenv("VLN_CACHE", str(tmp_path_factory.getbasetemp() / "cache"))
+        assert train.main([*SMALL, "--out", str(folder)]) == 0
+    return folder
+
+
+def weights_of(stage):
+    tensors, _ = checkpoint.load(stage / LAST)
+    return {name: value for name, value in tensors.items() if name.startswith("model.")}
+
+
+def config_of(stage):
+    return from_json(Run.read_config(stage))
+
+
+def test_without_a_recipe_all_three_stages_are_trained(whole):
+    for stage in STAGES:
+        _, state = checkpoint.load(whole / stage / LAST)
+        assert state["progress"]["iteration"] == 2
+
+
+def test_a_later_stage_goes_on_from_the_earlier_ones(whole):
+    last = config_of(whole / "back_translation")
+    assert last.start == str((whole / "follower").resolve())
+    assert last.extra.speaker == str((whole / "speaker").resolve())
+
+
+def test_a_flag_holds_for_all_stages_and_one_with_a_name_for_that_stage(tmp_path):
+    asked = train._parse(
+        [
+            *("--recipe", "envdrop", "--optim.lr", "0.5", "--speaker.optim.lr", "0.25"),
+            *("--back-translation.iterations", "7", "--back-translation.extra.mask", "batch"),
+            *("--follower.learning.no-reinforcement", "--batch", "3"),
+        ]
+    )
+    configs = asked.configs
+    assert [config.optim.lr for config in configs.values()] == [0.25, 0.5, 0.5]
+    assert [config.batch for config in configs.values()] == [3, 3, 3]
+    assert configs["back_translation"].iterations == 7
+    assert configs["back_translation"].extra.mask == "batch"
+    assert configs["follower"].iterations == 80_000
+    assert not configs["follower"].learning.reinforcement
+    assert configs["back_translation"].learning.reinforcement
+
+
+def test_a_flag_of_a_stage_that_is_not_there_is_a_typo(capsys):
+    with pytest.raises(SystemExit):
+        train._parse(["--recipe", "envdrop", "--speeker.iterations", "3"])
+    assert "speeker" in capsys.readouterr().err
+
+
+def test_resuming_a_whole_recipe_trains_nothing(whole, monkeypatch):
+    monkeypatch.setattr(Trainer, "train", lambda self: pytest.fail("trained again"))
+    assert train.main(["--resume", str(whole)]) == 0
+
+
+@pytest.mark.parametrize("stage", range(3))
+def test_an_interrupted_recipe_goes_on_to_the_same_weights(whole, tmp_path, monkeypatch, stage):
+    folder, updates = tmp_path / "run", []
+    update = Trainer.update
+
+    def stopping(trainer):
+        updates.append(1)
+        if len(updates) == 2 * stage + 2:  # within the stage, after its first checkpoint
+            raise KeyboardInterrupt
+        return update(trainer)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Trainer, "update", stopping)
+        assert train.main([*SMALL, "--out", str(folder)]) == 130
+    assert train.main(["--resume", str(folder)]) == 0
+    for name in STAGES:
+        mine, expected = weights_of(folder / name), weights_of(whole / name)
+        assert all((mine[key] == expected[key]).all() for key in expected)
+
+
+def test_a_recipes_folder_stands_for_its_last_agents(whole):
+    assert stage_of(whole, "follower") == whole / "back_translation"
+    assert stage_of(whole, "speaker") == whole / "speaker"
+    assert stage_of(whole / "follower", "follower") == whole / "follower"
+
+
+def test_a_stage_that_has_not_begun_is_not_meant(whole, tmp_path):
+    recipe = orjson.loads((whole / "recipe.json").read_bytes())
+    (tmp_path / "recipe.json").write_bytes(orjson.dumps(recipe))
+    with pytest.raises(CheckpointMismatch, match="no trained follower yet"):
+        stage_of(tmp_path, "follower")
+
+
+def test_a_second_recipe_does_not_overwrite_the_first(whole, capsys):
+    assert train.main([*SMALL, "--seed", "1", "--out", str(whole)]) == 2
+    assert "--resume" in capsys.readouterr().err
+
+
+def test_a_stage_alone_asks_for_the_runs_it_goes_on_from(tmp_path, capsys):
+    flags = ["--recipe", "back_translation", "--out", str(tmp_path / "run")]
+    assert train.main([*SMALL, *flags]) == 2
+    assert "--start RUN" in capsys.readouterr().err
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_stage_alone_goes_on_from_any_runs(whole, tmp_path):
+    flags = ["--recipe", "back_translation", "--out", str(tmp_path / "run")]
+    runs = ["--start", str(whole), "--extra.speaker", str(whole)]
+    assert train.main([*SMALL, *flags, *runs]) == 0
+    assert (tmp_path / "run" / LAST).is_file()
+
+
+def test_every_recipe_has_stages_that_can_be(tmp_path):
+    for name in names():
+        stages = stages_of(name)
+        assert stages
+        for stage, config in stages.items():
+            assert from_json(orjson.loads(orjson.dumps(course.to_json(config)))) == config
+            linked = course.linked(config, tmp_path)
+            assert "stage:" not in linked.start + linked.extra.speaker
+            assert bool(stage) == (name in STAGED)
+
+
+def test_recipes_of_the_paper_name_their_encoder():
+    for name, encoder in (
+        ("r2r_clip_rn50x4", "clip_rn50x4"),
+        ("r2r_resnet152", "imagenet_resnet152"),
+    ):
+        assert {config.encoder for config in stages_of(name).values()} == {encoder}
+
+
+def test_the_recipe_says_what_came_out_of_every_stage(whole, capsys):
+    assert train.main(["--resume", str(whole)]) == 0
+    said = capsys.readouterr().out
+    assert "stage 1 of 3, speaker" in said
+    assert "BLEU" in said
+    assert "stage 3 of 3, back_translation" in said
+    assert "nDTW" in said
