@@ -111,7 +111,8 @@ def _out(config: Config, player: Player) -> Path | None:
     name = Path(config.split).stem if "/" in config.split else config.split
     env = "" if player.env == player.about["trained_on"] else f"{player.env}-"
     last = "-last" if config.checkpoint == "last" else ""
-    return config.run / "predictions" / f"{env}{name}{last}.json"
+    how = "" if config.search.rule == "none" else f"-search-{config.search.rule}"
+    return config.run / "predictions" / f"{env}{name}{last}{how}.json"
 
 
 def _seed_file(out: Path | None, number: int, config: Config) -> Path | None:

@@ -6,7 +6,7 @@ Knows no scores and no file format.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -15,8 +15,13 @@ import tyro
 
 from agents.base import Agent
 from agents.evaluation import walk
-from agents.loading import Trained, check_instructions, load_policy
+from agents.follower.policy import FollowerPolicy
+from agents.loading import Trained, check_instructions, load_narrator, load_policy
+from agents.scene import Scene
 from agents.scripted import SCRIPTED
+from agents.search.candidates import SearchSettings
+from agents.search.pragmatic import PragmaticSearch, ranking_of
+from agents.stages import holds_stages
 from benchmarks.score import load_split
 from vln import worlds
 from vln.data.episodes import EpisodeSet
@@ -32,6 +37,24 @@ MAX_STEPS = 35
 
 AGENTS = f"A scripted agent: {', '.join(SCRIPTED)}"
 """What help texts say of --agent."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class SearchChoice:
+    """How a run's follower finds its way: greedily, or by search and re-ranking."""
+
+    rule: Literal["none", "follower", "envdrop", "speaker_follower", "dev"] = "none"
+    """none: greedily. Else state-factored search, and of the routes found the best by the follower
+    alone, by a published weighing of speaker and follower, or by what does best on dev."""
+    speaker: Path | None = None
+    """Folder of the speaker's run; of a whole recipe its own speaker where absent."""
+    candidates: int = 40
+    """Routes that an instruction's search ends with."""
+    expansions: int = 300
+    """States that it looks at, at most."""
+    explores: bool = True
+    """Writes all that was walked to find the routes, as leaderboards require; without, the chosen
+    route alone, as if it had been known."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,6 +81,7 @@ class Choice:
     service: str = ""
     """Socket of a running server (`python -m vln.service serve`) that encodes what a trained agent
     sees, instead of a store."""
+    search: SearchChoice = field(default_factory=lambda: SearchChoice())
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,6 +95,8 @@ class Player:
         episodes: What it is asked.
         max_steps: Actions per episode.
         about: The same as `title` for programs: what it takes to play the same again.
+        searcher: Finds the way instead of the agent's own greedy choices; None lets it choose.
+        explores: Whether the searcher's walks hold all that it walked.
     """
 
     title: str
@@ -79,6 +105,8 @@ class Player:
     episodes: EpisodeSet
     max_steps: int
     about: Mapping[str, Any]
+    searcher: PragmaticSearch | None = None
+    explores: bool = True
 
     @property
     def env(self) -> str:
@@ -87,6 +115,8 @@ class Player:
 
     def play(self) -> list[Trajectory]:
         """Gives one trajectory per episode, in the order of the episodes."""
+        if self.searcher is not None:
+            return self.searcher.walk(self.episodes, explores=self.explores)
         return walk(self.agent, self.graph, self.episodes, max_steps=self.max_steps)
 
 
@@ -189,7 +219,49 @@ def _trained(choice: Choice, folder: Path) -> Player:
         "max_steps": config.max_steps,
         "world": scene.graph.world,
     }
-    return Player(title, policy, scene.graph, episodes, config.max_steps, about)
+    player = Player(title, policy, scene.graph, episodes, config.max_steps, about)
+    return _searching(player, choice, policy, scene, folder)
+
+
+def _searching(
+    player: Player, choice: Choice, policy: FollowerPolicy, scene: Scene, folder: Path
+) -> Player:
+    """Gives the player that searches where it is asked to."""
+    search = choice.search
+    if search.rule == "none":
+        return player
+    narrator = None
+    if search.rule != "follower":
+        if search.speaker is None and not holds_stages(folder):
+            raise BadConfig(
+                f"--search.rule {search.rule} needs a speaker: --search.speaker RUN, a run of "
+                "`python -m agents.train --agent speaker`; or take --search.rule follower."
+            )
+        narrator, *_ = load_narrator(search.speaker or folder, scene, device=choice.device)
+    settings = SearchSettings(
+        candidates=search.candidates, expansions=search.expansions, max_steps=player.max_steps
+    )
+    ranking = ranking_of(
+        search.rule,
+        policy=policy,
+        graph=scene.graph,
+        narrator=narrator,
+        settings=settings,
+        dev=scene.episodes("dev") if search.rule == "dev" else None,
+    )
+    title = (
+        f"{player.title}; {search.candidates} routes by state-factored search, the speaker weighs "
+        f"{ranking.weight:.2f} ({search.rule}; {ranking.speaker} of words, {ranking.follower} of "
+        f"actions), {'all that was walked' if search.explores else 'the route alone'}"
+    )
+    about = {**player.about, "search": asdict(search) | {"speaker": str(search.speaker or "")}}
+    return replace(
+        player,
+        title=title,
+        about=about | {"ranking": asdict(ranking)},
+        searcher=PragmaticSearch(policy, scene.graph, narrator, ranking, settings),
+        explores=search.explores,
+    )
 
 
 def _selection(split: str) -> str:

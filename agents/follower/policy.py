@@ -133,6 +133,25 @@ class FollowerPolicy:
             self.record.hidden.append(hidden)
         return self._choose(logits, turn)
 
+    @property
+    def memory(self) -> tuple[State, Ints]:
+        """What the decoder remembers, and the rows (n,) that it remembers it of.
+
+        Rows that have ended stay in it for a while.
+        """
+        assert self._state is not None
+        return self._state, self._rows
+
+    def decide(self, turn: Turn, memory: State) -> Tensor:
+        """Gives logits (n, K + 1) of rows that go on from another memory than their last one.
+
+        Args:
+            turn: As for `act`.
+            memory: Of the rows that `memory` names.
+        """
+        self._state = memory
+        return self._decode(turn)[0]
+
     def values(self, turn: Turn) -> npt.NDArray[np.float64]:
         """Gives (n,) the critic's estimates of what follows, one decoder step further."""
         with torch.no_grad():

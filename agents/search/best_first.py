@@ -147,11 +147,11 @@ class _Decoder:
     ) -> None:
         rows = np.arange(len(instruction))
         policy.begin(Turn(rows, {"instruction": instruction}, None))
-        assert policy._state is not None
         self._policy, self._steps, self._num_rows = policy, 0, len(rows)
+        first, _ = policy.memory
         # Pages of it that no step reaches are never touched, so on a CPU they cost nothing.
-        self._memory = State(*(part.new_empty(room + 1, *part.shape) for part in policy._state))
-        self._keep(policy._state, rows)
+        self._memory = State(*(part.new_empty(room + 1, *part.shape) for part in first))
+        self._keep(first, rows)
 
     def step(self, rows: Ints, observation: Observation, *, memory: Ints) -> Floats:
         """Gives the log-probabilities (n, K + 1) of actions, -inf where illegal.
@@ -161,15 +161,14 @@ class _Decoder:
             observation: What each sees.
             memory: (n,), which memory each goes on from.
         """
-        policy = self._policy
-        held = policy._rows  # rows that have left stay in the batch for a while
+        _, held = self._policy.memory
         number: Ints = np.zeros(self._num_rows, dtype=np.int64)
         number[rows] = memory
         place = self._tensor(number[held]), self._tensor(held)
-        policy._state = State(*(part[place] for part in self._memory))
-        logits, _ = policy._decode(Turn(rows, observation, None))
+        remembered = State(*(part[place] for part in self._memory))
+        logits = self._policy.decide(Turn(rows, observation, None), remembered)
         self._steps += 1
-        self._keep(policy._state, policy._rows)
+        self._keep(*self._policy.memory)
         log_probs: Floats = torch.log_softmax(logits, dim=1).double().cpu().numpy()
         return log_probs
 
