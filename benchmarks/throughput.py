@@ -19,6 +19,7 @@ import tyro
 
 from benchmarks.speed import report
 from benchmarks.speed.machine import check_device, describe, matrix_rates
+from benchmarks.speed.recipe import recipe_rows
 from benchmarks.speed.rows import Row
 from benchmarks.speed.setting import Setting
 from benchmarks.speed.training import training_rows
@@ -45,6 +46,7 @@ GROUPS.add("memory", memory_rows)
 GROUPS.add("scoring", scoring_rows)
 GROUPS.add("evaluation", evaluation_rows)
 GROUPS.add("training", training_rows)
+GROUPS.add("recipe", recipe_rows)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,7 +58,8 @@ class Config:
     quick: bool = False
     """Do as little as shows that it works; the numbers mean nothing."""
     only: tuple[str, ...] = ()
-    """Groups: graph, simulator, environment, startup, memory, scoring, evaluation, training."""
+    """Groups: graph, simulator, environment, startup, memory, scoring, evaluation, training,
+    recipe."""
     device: str = "cpu"
     """Where networks and the simulator's arrays live: cpu or cuda."""
     threads: int = 1
@@ -138,8 +141,31 @@ def as_document(machine: dict[str, Any], rows: Sequence[Row], *, quick: bool) ->
             "share of an update's time outside agent, losses and optimiser.\n\n"
             + as_markdown(training_table(trained))
         )
+    stages = [row for row in rows if "hours_as_published" in row.details]
+    if stages:
+        parts.append(
+            "Hours that the published number of updates would take here, the released code's pairs "
+            "of iterations counted once:\n\n" + as_markdown(stages_table(stages))
+        )
     parts.append(report.notes_list(rows))
     return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def stages_table(rows: Sequence[Row]) -> Table:
+    """Gives one line per stage of the recipe."""
+    header = ("", "updates", "hours", "outside networks")
+    lines = [
+        (
+            row.name,
+            f"{row.details['updates_as_published']:,.0f}",
+            f"{row.details['hours_as_published']:.1f}",
+            f"{100 * row.details['share_outside_network']:.1f} %"
+            if "share_outside_network" in row.details
+            else "",
+        )
+        for row in rows
+    ]
+    return Table(header, lines)
 
 
 def training_table(rows: Sequence[Row]) -> Table:

@@ -80,7 +80,7 @@ def test_both_kinds_of_paths_teach_in_one_update(speaker, tmp_path):
 def test_no_gradient_goes_through_the_speaker(speaker, tmp_path):
     taught = lessons(translating(speaker), tmp_path)
     taught.accumulate()
-    assert gradients(taught._narrator.model) == {}
+    assert gradients(taught.narrator.model) == {}
 
 
 def test_without_further_paths_nothing_is_told(speaker, tmp_path):
@@ -117,7 +117,7 @@ def test_without_a_mask_each_feature_drops_by_itself(speaker, tmp_path):
 def test_the_speaker_and_the_follower_see_through_one_mask(speaker, tmp_path, monkeypatch):
     taught = lessons(translating(speaker), tmp_path)
     spoken, told = [], []
-    describe, tell = taught._narrator.describe, taught.policy.told
+    describe, tell = taught.narrator.describe, taught.policy.told
 
     def listen(routes, rows, *, mask):
         spoken.append(mask)
@@ -127,7 +127,7 @@ def test_the_speaker_and_the_follower_see_through_one_mask(speaker, tmp_path, mo
         told.append(said.mask)
         return tell(said)
 
-    monkeypatch.setattr(taught._narrator, "describe", listen)
+    monkeypatch.setattr(taught.narrator, "describe", listen)
     monkeypatch.setattr(taught.policy, "told", follow)
     taught.accumulate()
     assert torch.equal(spoken[0], told[0])
@@ -156,7 +156,7 @@ def test_what_is_told_is_what_the_speaker_says(speaker, tmp_path):
     config = translating(speaker, mask="none")
     taught = lessons(config, tmp_path)
     rows = np.arange(5)
-    told = taught._tell(rows)
+    told = taught.tell(rows)
     narrator, *_ = load_narrator(speaker, taught.scene)
     narrator.max_words = 20
     expected = narrator.describe(taught._routes, rows)

@@ -60,11 +60,11 @@ class TranslationLessons(FollowerLessons):
         self._scan = scene.graph.scan_index[self._table.start]
         self._order = EpisodeOrder(len(extra))
         self._draws, self._masks = run.rng("extra episodes"), run.rng("environment masks")
-        self._narrator: Narrator | None = None
+        self.narrator: Narrator | None = None
         if config.extra.words == "speaker":
-            self._narrator = _speaker(config, scene)
+            self.narrator = _speaker(config, scene)
             self._routes = RouteTable.compile(scene.graph, map(path_of, extra))
-            self._check_words(self._narrator)
+            self._check_words(self.narrator)
         else:
             check_instructions(extra, self.vocabulary, max_words=config.model.max_words)
 
@@ -86,18 +86,18 @@ class TranslationLessons(FollowerLessons):
         """Adds the gradients of labelled paths and of as many further ones; gives the losses."""
         parts = super().accumulate()
         rows = self._order.draw(self.rows, self._draws)
-        with self.policy.told(self._tell(rows)):
+        with self.policy.told(self.tell(rows)):
             further = self._learn(
                 self._further, weight=self.config.extra.imitation_weight, episodes=rows
             )
         return parts | {f"extra_{name}": value for name, value in further.items()}
 
-    def _tell(self, rows: Ints) -> Told:
+    def tell(self, rows: Ints) -> Told:
         """Gives what the rows are told of their paths, and the mask that they are seen through."""
         mask = self._mask(rows)
-        if self._narrator is None:
+        if self.narrator is None:
             return Told(mask=mask)
-        drawn = self._narrator.describe(self._routes, rows, mask=mask)
+        drawn = self.narrator.describe(self._routes, rows, mask=mask)
         return Told(drawn.words.cpu().numpy(), drawn.lengths.cpu().numpy(), mask)
 
     def _mask(self, rows: Ints) -> Tensor | None:

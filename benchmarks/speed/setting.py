@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -120,13 +120,26 @@ class Setting:
             imitation_weight=0.2 if reinforcement else 1.0, reinforcement=reinforcement
         )
         config = TrainConfig(
+            optim=OptimConfig(precision=precision),  # type: ignore[arg-type]
+            learning=learning,
+        )
+        return self.trainer_of(config, width)
+
+    def trainer_of(self, config: TrainConfig, width: int) -> Trainer:
+        """Gives a trainer before its first update.
+
+        Args:
+            config: What to train; batch, sizes, device and threads are this setting's.
+            width: Features per view; `BLIND` for none.
+        """
+        model = replace(config.model, word=self.model.word, hidden=self.model.hidden)
+        config = replace(
+            config,
             encoder="none" if width == BLIND else "random",
             batch=self.batch,
             device=self.device,
             threads=self.threads,
-            model=self.model,
-            optim=OptimConfig(precision=precision),  # type: ignore[arg-type]
-            learning=learning,
+            model=model,
         )
         features = None if width == BLIND else self.features(width)
         scene = Scene("r2r", self.data, self.graph, features)
