@@ -173,6 +173,11 @@ class Trainer:
             self.run.rewind(0)
             return
         tensors, state = checkpoint.load(file)
+        if "source" in state:
+            raise CheckpointMismatch(
+                f"{self.run.folder} was imported: how its training would go on is not known. Begin "
+                f"another run from its weights with --start {self.run.folder}."
+            )
         if state["world"] != self.scene.graph.world or state["features"] != self.scene.fingerprint:
             raise CheckpointMismatch(
                 f"{self.run.folder} was trained on other data or features than those found now. "

@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 import agents.lessons.follower
 from agents.base import Agent, Ints, Turn
+from agents.recipes import follower
 from agents.rollout import Environment, Rollout, play
 from agents.trainer import Trainer
 from benchmarks.speed.flops import Amount, update_flops
@@ -175,7 +176,10 @@ def _details(
     flops = [update_flops(sizes, one.amount, slots=slots) for one in heard]
     per_second = statistics.median(f / s for f, s in zip(flops, seconds, strict=True)) / 1e9
     outside = [(one.rollout - one.agent) / s for one, s in zip(heard, seconds, strict=True)]
+    updates = follower().iterations
     return {
+        "updates_as_published": float(updates),
+        "hours_as_published": statistics.median(seconds) * updates / 3600,
         "decoder_calls": statistics.median(one.calls for one in heard),
         "envdrop_decoder_calls": statistics.median(one.envdrop_calls for one in heard),
         "seconds_per_envdrop_call": statistics.median(

@@ -1,0 +1,1 @@
+"""Agents that others trained, read from the files they publish."""

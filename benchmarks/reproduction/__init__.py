@@ -1,0 +1,1 @@
+"""Published numbers, and how agents of ours or theirs compare with them."""
