@@ -1,8 +1,10 @@
 """What of the deployment needs no Ray: messages, the replica itself, and that nobody misses Ray."""
 
 import asyncio
+import os
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import numpy as np
 import orjson
@@ -10,11 +12,19 @@ import pytest
 from safetensors.torch import save_file
 
 from vln.encoders.loading import load
-from vln.errors import BadConfig, CheckpointMismatch, CorruptData, EncodingFailed, UnknownName
+from vln.errors import (
+    BadConfig,
+    CheckpointMismatch,
+    CorruptData,
+    EncodingFailed,
+    ServiceBusy,
+    UnknownName,
+)
 from vln.features import __main__ as command
-from vln.service.ray.cluster import cluster
+from vln.service.ray.cluster import NICENESS, cluster
+from vln.service.ray.deployment import deploy
 from vln.service.ray.messages import packed, told, unpacked, words
-from vln.service.ray.replica import Replica
+from vln.service.ray.replica import Replica, Served
 
 
 @pytest.fixture(scope="module")
@@ -76,6 +86,13 @@ def test_an_error_arrives_as_what_it_was():
         words(header)
 
 
+def test_an_error_that_names_a_path_of_any_bytes_arrives():
+    header, _ = told(CorruptData("a\udce9.jpg is torn."))
+
+    with pytest.raises(CorruptData, match=r"a\?.jpg is torn"):
+        words(header)
+
+
 def test_an_error_of_another_version_is_a_failure_all_the_same():
     with pytest.raises(EncodingFailed, match="news"):
         words('{"type": "FromTheFuture", "message": "news"}')
@@ -125,6 +142,62 @@ def test_without_ray_the_error_names_the_extra(monkeypatch):
 
     with pytest.raises(BadConfig, match=r"vln-toolkit\[ray\]"), cluster(cpus=1):
         pass
+
+
+@pytest.fixture
+def fake_ray(monkeypatch):
+    """A Ray that notes how it is started."""
+    made = SimpleNamespace(started=None, is_initialized=lambda: False, shutdown=lambda: None)
+    made.init = lambda **settings: setattr(made, "started", settings)
+    monkeypatch.setitem(sys.modules, "ray", made)
+    for name in ("RAY_ADDRESS", NICENESS, "RAY_USAGE_STATS_ENABLED"):
+        monkeypatch.setenv(name, "")  # put back afterwards, whatever is set meanwhile
+        monkeypatch.delenv(name)
+    return made
+
+
+def test_a_cluster_of_this_machine_is_ones_own_and_not_put_behind_other_work(fake_ray):
+    with cluster(cpus=3):
+        niceness = os.environ[NICENESS]
+
+    assert (fake_ray.started["address"], fake_ray.started["num_cpus"]) == ("local", 3)
+    assert niceness == "0"
+
+
+def test_the_priority_that_a_person_has_set_is_kept(fake_ray, monkeypatch):
+    monkeypatch.setenv(NICENESS, "7")
+
+    with cluster(cpus=1):
+        assert os.environ[NICENESS] == "7"
+
+
+def test_a_cluster_that_does_not_answer_is_named(fake_ray, monkeypatch):
+    def refuse(**_):
+        raise ConnectionError("nobody is there")
+
+    fake_ray.init = refuse
+    monkeypatch.setenv("RAY_ADDRESS", "10.0.0.1:6379")
+
+    with (
+        pytest.raises(BadConfig, match=r"RAY_ADDRESS=10\.0\.0\.1:6379 \(nobody is there\)"),
+        cluster(cpus=1),
+    ):
+        pass
+
+
+def test_a_machine_too_busy_for_ray_to_start_is_told(fake_ray):
+    def fail(**_):
+        raise Exception("The current node timed out during startup.")
+
+    fake_ray.init = fail
+
+    with pytest.raises(ServiceBusy, match="did not start on this machine"), cluster(cpus=1):
+        pass
+
+
+def test_only_networks_are_deployed():
+    with pytest.raises(BadConfig, match="encoder of another kind"):
+        deploy(Served(encoders=("objects",)))
 
 
 def test_extraction_by_no_process_is_refused(capsys):

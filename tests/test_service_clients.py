@@ -17,7 +17,8 @@ from safetensors.torch import save_file
 from agents import train
 from agents.config import TrainConfig
 from agents.evaluation import walk
-from agents.scene import Scene, build_policy, load_policy
+from agents.loading import build_policy, load_policy
+from agents.scene import Scene
 from benchmarks import evaluate, retrieval
 from vln.encoders import World
 from vln.encoders.loading import load
@@ -31,6 +32,7 @@ from vln.service.service import EncoderService
 
 PATIENCE_S = 300.0  # both import torch, on a machine that may be busy
 SMALL = [
+    *("--agent", "follower"),
     *("--batch", "8", "--iterations", "4", "--evaluate-every", "2", "--max-steps", "6"),
     *("--model.hidden", "32", "--model.word", "16", "--evaluate", "val_seen"),
     "--learning.no-reinforcement",
@@ -134,7 +136,7 @@ class TestInOneProcess:
     @pytest.mark.parametrize(
         ("name", "error", "said"),
         [
-            ("objects", BadConfig, "looks at no pictures"),
+            ("objects", BadConfig, "is no network"),
             ("clip_rn50", UnknownName, "Known: clip:"),
         ],
     )

@@ -19,7 +19,9 @@ from test_service_server import (
 )
 
 from vln.errors import BadConfig, InUse
+from vln.service import __main__ as command
 from vln.service.local.place import Place, default_socket
+from vln.service.local.remote import RemoteService
 from vln.service.local.report import ask_status
 
 
@@ -136,7 +138,61 @@ def test_server_and_clients_of_a_user_meet_without_being_told_where(monkeypatch,
     assert default_socket().parent.name == f"vln-toolkit-{os.getuid()}"
 
 
-# The command line, with a process of its own.
+def test_a_client_tells_a_server_of_another_user_nothing(house, monkeypatch):
+    house.open()
+    monkeypatch.setattr("vln.service.local.place.peer", lambda _: (77, os.getuid() + 1))
+
+    with pytest.raises(BadConfig, match=r"\(process 77\) belongs to user"):
+        RemoteService(house.path)
+
+
+# The command line.
+
+
+@pytest.mark.parametrize(
+    "encoder", ["objects", "object_words", "objects_shuffled", "image_stats", "none", "random"]
+)
+def test_an_encoder_that_is_no_network_needs_no_server(encoder, socket_path, capsys):
+    code = command.main(["serve", "--encoder", encoder, "--socket", str(socket_path)])
+
+    said = capsys.readouterr().err
+    assert code == 2
+    assert f"--encoder {encoder} is an encoder of another kind" in said
+    assert "needs no server" in said
+    assert "What can be served is a network: clip_house, clip_rn101, clip_rn50," in said
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ([], "no --encoder to be served"),
+        (["--encoder", "clip_rn50", "--encoder", "clip_rn5"], "Did you mean 'clip_rn50'?"),
+        (["--encoder", "clip_rn50", "--encoder", "clip_rn50"], "one of them is there twice"),
+        (["--encoder", "clip_rn50", "--threads", "0"], "--threads 0; expected 1 or more"),
+        (["--encoder", "clip_rn50", "--max-wait-ms", "nan"], "max_wait_ms is nan"),
+    ],
+)
+def test_what_cannot_be_served_is_told_before_a_socket_is_made(arguments, said, tmp_path, capsys):
+    path = tmp_path / "new" / "e.sock"
+
+    code = command.main(["serve", *arguments, "--socket", str(path)])
+
+    assert code == 2
+    assert said in capsys.readouterr().err
+    assert not path.parent.exists()
+
+
+@pytest.mark.parametrize("span", ["nan", "inf", "-1"])
+def test_a_span_that_is_no_time_is_refused(house, span, capsys):
+    house.open()
+
+    code = command.main(["status", "--socket", str(house.path), "--over-s", span])
+
+    assert code == 2
+    assert "--over-s" in capsys.readouterr().err
+
+
+# With a process of its own.
 
 PROGRAM = """
 import sys
@@ -146,13 +202,13 @@ from vln.service import __main__ as command
 from vln.types import EncoderSpec
 
 class Fake:
-    handle, device, recipe = "fake", "cpu", Recipe()
+    handle, device, recipe = "random_rn50", "cpu", Recipe()
     dim, text_dim, has_text, tokens = 2, 0, False, None
     spec = EncoderSpec(2, (1, 1, 1), (2, 2), "rgb", "fp32", "f00d" * 16)
     def encode(self, kind, items):
         return items.reshape(len(items), -1).sum(axis=1, dtype=np.float32)[:, None] * [1, 2]
 
-command._loaded = lambda _: {"fake": Fake()}
+command._loaded = lambda _: {"random_rn50": Fake()}
 code = command.main(sys.argv[1:])
 assert "torch" not in sys.modules
 sys.exit(code)
@@ -162,7 +218,7 @@ sys.exit(code)
 @contextlib.contextmanager
 def process(path):
     with subprocess.Popen(
-        [sys.executable, "-c", PROGRAM, "serve", "--encoder", "fake", "--socket", str(path)],
+        [sys.executable, "-c", PROGRAM, "serve", "--encoder", "random_rn50", "--socket", str(path)],
         stdout=subprocess.PIPE,
         text=True,
     ) as running:
@@ -179,7 +235,7 @@ def process(path):
 def test_a_served_process_ends_by_a_signal_and_removes_its_socket(socket_path, number, code):
     with process(socket_path) as running:
         caller = Caller(socket_path)
-        caller.ask(1, pictures(2))
+        caller.ask(1, pictures(2), encoder="random_rn50")
         found = caller.answer()
 
         running.send_signal(number)
@@ -204,4 +260,4 @@ def test_a_server_takes_the_place_of_one_that_was_killed(socket_path):
         status = ask_status(socket_path)
 
     assert was_left
-    assert list(status["encoders"]) == ["fake"]
+    assert list(status["encoders"]) == ["random_rn50"]

@@ -220,8 +220,8 @@ def served_views(encoder: str, world: World, *, socket: Path, client: str) -> En
 
     if world_encoder(Handle.parse(encoder)) is not None:
         raise BadConfig(
-            f"--encoder {encoder} looks at no pictures, so a server has nothing to encode for it. "
-            "Leave --service out, or name a network that the server holds."
+            f"--encoder {encoder} is no network: it reads annotations or the world as a whole, and "
+            "needs no server. Leave --service out, or name a network that the server holds."
         )
     service = RemoteService(socket)
     return EncodedViews(service.encoder(encoder), service, client=client, world=world)

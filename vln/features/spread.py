@@ -26,7 +26,7 @@ from vln.features.extract import Extraction, Pipeline, ViewMaker, bar, settled, 
 from vln.features.source import FeatureTable
 from vln.geometry import NUM_VIEWS
 from vln.panorama.sources import find_panoramas
-from vln.service.ray.cluster import cluster
+from vln.service.ray.cluster import PATIENCE_S, cluster, must_have_room
 from vln.service.ray.messages import packed, told, unpacked, words
 from vln.service.requests import Limits
 from vln.service.service import EncoderService
@@ -66,6 +66,7 @@ def extract_spread(
     folders: tuple[Path, ...] = (),
     weights: Path | None = None,
     settings: Extraction | None = None,
+    patience_s: float = PATIENCE_S,
 ) -> FeatureTable:
     """Gives what `extract` gives, worked out by several processes; goes on where it was stopped.
 
@@ -76,9 +77,12 @@ def extract_spread(
         folders: Where workers look for weights.
         weights: A file for them to take the weights from instead.
         settings: How; as the device does it best where None.
+        patience_s: Longest wait in seconds for room for a first worker; the others join when there
+            is more.
 
     Raises:
-        BadConfig: No worker; Ray is not installed.
+        BadConfig: No worker; Ray is not installed, or its cluster not there.
+        ServiceBusy: The cluster has no room.
         MissingData, CorruptData, InUse, CannotWrite, EncodingFailed: As `extract`.
         CheckpointMismatch: A worker finds other weights.
     """
@@ -97,6 +101,7 @@ def extract_spread(
     with writer_of(encoder, world, settings) as writer, ExitStack() as stack:
         if writer.todo:
             stack.enter_context(cluster(cpus=processes))
+            must_have_room(_needs(encoder.device), patience_s=patience_s)
             shown = stack.enter_context(bar(encoder.handle, writer, progress=settings.progress))
             with closing(_shards(work, writer.todo, processes=processes)) as shards:
                 for shard, features in shards:
@@ -111,6 +116,7 @@ def _shards(
     """Gives shards and their (n, 36, D) features as they come."""
     import ray
 
+    needs = _needs(work.device)
     ray.data.DataContext.get_current().enable_progress_bars = False
     logging.getLogger("ray.data").setLevel(logging.WARNING)
     pieces = ray.data.from_items(
@@ -122,12 +128,17 @@ def _shards(
         fn_constructor_args=(asdict(work),),
         batch_size=1,
         compute=ray.data.ActorPoolStrategy(size=min(processes, len(todo))),
-        num_cpus=1,
-        num_gpus=0 if work.device.startswith("cpu") else 1,
+        num_cpus=needs["CPU"],
+        num_gpus=needs["GPU"],
     )
     for row in done.iter_rows():
         header = words(row["header"])
         yield range(row["start"], row["stop"]), unpacked(header, row["features"])
+
+
+def _needs(device: str) -> dict[str, float]:
+    """Gives what a worker takes of a cluster."""
+    return {"CPU": 1.0, "GPU": 0.0 if device.startswith("cpu") else 1.0}
 
 
 class Worker:

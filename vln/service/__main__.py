@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import signal
 import sys
 from collections.abc import Iterator, Sequence
@@ -17,7 +18,7 @@ import tyro
 from vln.data.locations import cache_root
 from vln.errors import BadConfig, ServiceClosed
 from vln.runs import entry_point, say
-from vln.service.local.offers import Offer
+from vln.service.local.offers import Offer, must_be_networks
 from vln.service.local.place import Place, default_socket
 from vln.service.local.report import ask_status, told
 from vln.service.local.server import Server
@@ -101,6 +102,7 @@ def _serve(command: Serve) -> int:
         max_cache_bytes=command.max_cache_mb * 2**20,
     )
     path = default_socket() if command.socket is None else command.socket
+    _must_be_servable(command)
     with Place(path) as place:  # before seconds of loading
         encoders = _loaded(command)
         engines = {handle: encoder.encode for handle, encoder in encoders.items()}
@@ -116,6 +118,16 @@ def _serve(command: Serve) -> int:
             if not caught:
                 raise ServiceClosed("the encoders' thread has died. Start the server again.")
     return INTERRUPTED if signal.SIGINT in caught else 0
+
+
+def _must_be_servable(command: Serve) -> None:
+    if not command.encoder:
+        raise BadConfig("no --encoder to be served; expected one or more, such as clip_rn50.")
+    if len(set(command.encoder)) < len(command.encoder):
+        raise BadConfig(f"--encoder {' '.join(command.encoder)}: one of them is there twice.")
+    if command.threads < 1:
+        raise BadConfig(f"--threads {command.threads}; expected 1 or more.")
+    must_be_networks(command.encoder)
 
 
 def _allow_many_files() -> None:
@@ -135,10 +147,6 @@ def _loaded(command: Serve) -> dict[str, ImageEncoder]:
 
     from vln.encoders.loading import load
 
-    if command.threads < 1:
-        raise BadConfig(f"--threads {command.threads}; expected 1 or more.")
-    if len(set(command.encoder)) < len(command.encoder):
-        raise BadConfig(f"--encoder {' '.join(command.encoder)}: one of them is there twice.")
     torch.set_num_threads(command.threads)
     own = [] if command.weights_folder is None else [command.weights_folder]
     folders = [*own, cache_root() / "weights"]
@@ -185,10 +193,12 @@ def _tell(command: Status) -> int:
     import time
 
     path = default_socket() if command.socket is None else command.socket
+    if not (math.isfinite(command.over_s) and command.over_s >= 0):
+        raise BadConfig(f"--over-s {command.over_s}; expected seconds, 0 or more.")
     if command.json:
         say(orjson.dumps(ask_status(path), option=orjson.OPT_INDENT_2).decode())
         return 0
-    if command.over_s <= 0:
+    if not command.over_s:
         say(told(ask_status(path)))
         return 0
     before = ask_status(path)

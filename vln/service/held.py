@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import hashlib
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from vln.encoders.recipe import Recipe
+from vln.errors import BadConfig
 from vln.types import EncoderSpec
+
+_MAX_KEY: Final = 1024
 
 
 @dataclass(frozen=True)
@@ -47,6 +51,29 @@ def fields_of(handle: str, facts: Mapping[str, Any]) -> dict[str, Any]:
         "spec": EncoderSpec(**_tuples(facts["spec"])),
         "recipe": Recipe(**_tuples(facts["recipe"])),
     }
+
+
+def key_to_send(key: str) -> str:
+    """Gives an identity of items as any message can hold it: short, and ASCII."""
+    if len(key) <= _MAX_KEY and key.isascii():
+        return key
+    return hashlib.sha256(key.encode(errors="surrogatepass")).hexdigest()
+
+
+def checked_texts(texts: Sequence[str]) -> list[str]:
+    """Gives texts that any message can hold.
+
+    Raises:
+        BadConfig: They are no list of strings, or one is no Unicode.
+    """
+    if isinstance(texts, str) or not all(isinstance(text, str) for text in texts):
+        raise BadConfig(f"texts {str(texts)[:40]!r}; expected a list of strings.")
+    for text in texts:
+        try:
+            text.encode()
+        except UnicodeEncodeError as error:
+            raise BadConfig(f"the text {text[:40]!r}... is no Unicode ({error.reason}).") from None
+    return list(texts)
 
 
 def _tuples(values: Mapping[str, Any]) -> dict[str, Any]:

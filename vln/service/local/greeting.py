@@ -15,7 +15,7 @@ from vln import errors
 from vln.errors import BadConfig, BadFrame, EncodingFailed, ServiceBusy, ServiceClosed, VlnError
 from vln.service.closable import Closable
 from vln.service.engines import Array
-from vln.service.local.place import address
+from vln.service.local.place import address, must_be_ours
 from vln.service.local.wire import VERSION, Frame, Inbox, send
 
 GREETING_S: Final = 10.0
@@ -45,7 +45,7 @@ class Talk(Closable):
     Raises:
         Unreachable: Nobody answers, or nobody wants it any more.
         UnknownName, CheckpointMismatch: The server has not what is expected.
-        BadConfig: It speaks another version, or there can be no such socket.
+        BadConfig: It speaks another version, it is another user's, or there can be no such socket.
     """
 
     def __init__(
@@ -62,7 +62,8 @@ class Talk(Closable):
         try:
             self.sock.settimeout(_LOOK_S)
             _connect(self.sock, path)
-            hello = {"op": "hello", "version": VERSION, "name": _printable(name)}
+            must_be_ours(self.sock, path)
+            hello = {"op": "hello", "version": VERSION, "name": printable(name)}
             self.welcome = self.ask({**hello, "pid": os.getpid(), "expect": dict(expect)}).header
             if self.welcome.get("op") != "welcome":
                 raise BadConfig(f"{path} answers, but is no server of encoders. Name another.")
@@ -116,7 +117,8 @@ def _connect(sock: socket.socket, path: Path) -> None:
         raise Unreachable(error.strerror or type(error).__name__) from None
 
 
-def _printable(name: str) -> str:
+def printable(name: str) -> str:
+    """Gives a client's name as any message can hold it."""
     return name[:_MAX_NAME].encode(errors="replace").decode()
 
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
+from vln.encoders import NETWORKS, Handle, check, world_encoder
 from vln.encoders.recipe import Recipe
 from vln.errors import BadConfig
 from vln.types import EncoderSpec
@@ -52,6 +53,24 @@ class Offer:
             "spec": asdict(self.spec),
             "recipe": self.recipe.as_json(),
         }
+
+
+def must_be_networks(handles: Iterable[str]) -> None:
+    """Checks what is to be held for others, before seconds of loading.
+
+    Raises:
+        UnknownName: No such encoder, or an unknown word.
+        BadConfig: It is no network; the message tells what can be held.
+    """
+    for handle in handles:
+        check(handle)
+        if world_encoder(Handle.parse(handle)) is not None:
+            raise BadConfig(
+                f"--encoder {handle} is an encoder of another kind: it reads annotations or the "
+                "world as a whole, costs next to nothing, and needs no server. Use it without "
+                f"--service. What can be served is a network: {', '.join(sorted(NETWORKS))}, "
+                "clip:FILE, tower:FILE, open_clip:NAME/PRETRAINED or timm:NAME."
+            )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

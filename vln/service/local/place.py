@@ -190,7 +190,7 @@ def _answering(where: str) -> int | None:
 def _taken(path: Path, pid: int | None) -> str:
     who = f"process {pid}" if pid else "another process"
     return (
-        f"{path} is in use: {who} serves encoders there, or is about to. Use that one "
-        "(`python -m vln.service status` tells which encoders it has), stop it, or choose another "
-        "path with --socket."
+        f"{path} is in use: {who} serves encoders there, or is about to. Use that one (`python -m "
+        f"vln.service status --socket {path}` tells which encoders it has), stop it, or choose "
+        "another path with --socket."
     )

@@ -9,7 +9,6 @@ Needs neither torch nor weights. Knows nothing of what else runs in the process.
 
 from __future__ import annotations
 
-import hashlib
 import time
 import weakref
 from collections.abc import Iterator, Mapping, Sequence
@@ -23,14 +22,13 @@ import numpy.typing as npt
 from vln.errors import BadConfig, BadImage, ServiceClosed, UnknownName
 from vln.service.closable import Closable
 from vln.service.engines import Array
-from vln.service.held import HeldEncoder, fields_of
+from vln.service.held import HeldEncoder, checked_texts, fields_of, key_to_send
 from vln.service.local.greeting import Talk, Unreachable, rows_of
 from vln.service.local.link import Link
 from vln.service.local.remote_answer import RemoteAnswer
 from vln.service.local.wire import MAX_HEADER, Frame
 from vln.service.service import checked_items
 
-_MAX_KEY: Final = 1024
 _MAX_DIMENSIONS: Final = 8
 _MAX_ITEM_BYTES: Final = 8
 _TEXT_BYTES: Final = MAX_HEADER // 8
@@ -144,11 +142,9 @@ class RemoteEncoder(HeldEncoder):
             BadConfig: It reads no texts, or one is too long, or these are no texts.
             ServiceClosed: The server is gone and does not come back.
         """
-        if isinstance(texts, str) or not all(isinstance(text, str) for text in texts):
-            raise BadConfig(f"texts {str(texts)[:40]!r}; expected a list of strings.")
         asked = [
             {"op": "tokens", "id": number, "encoder": self.handle, "texts": part}
-            for number, part in enumerate(_parts(texts))
+            for number, part in enumerate(_parts(checked_texts(texts)))
         ]
         found = [rows_of(frame) for frame in self.service.ask(asked)]
         return np.concatenate(found).astype(np.int64)
@@ -212,9 +208,7 @@ class RemoteClient(Closable):
                 f"items of {items.ndim} dimensions, {items.dtype}; a server takes up to "
                 f"{_MAX_DIMENSIONS}, of numbers of up to {_MAX_ITEM_BYTES} bytes."
             )
-        if len(key) > _MAX_KEY or not key.isascii():
-            key = hashlib.sha256(key.encode(errors="surrogatepass")).hexdigest()
-        header = {"encoder": encoder, "kind": kind, "key": key}
+        header = {"encoder": encoder, "kind": kind, "key": key_to_send(key)}
         return self._link.submit(header, items, timeout_s=timeout_s, keep=self)
 
     def encode(
@@ -255,10 +249,7 @@ def _parts(texts: Sequence[str]) -> Iterator[list[str]]:
     """Gives texts in parts that fit into a message each; one part where there are none."""
     part, size = list[str](), 0
     for text in texts:
-        try:
-            length = len(text.encode()) + len('"",')
-        except UnicodeEncodeError as error:
-            raise BadConfig(f"the text {text[:40]!r}... is no Unicode ({error.reason}).") from None
+        length = len(text.encode()) + len('"",')
         if length > _TEXT_BYTES:
             raise BadConfig(
                 f"the text {text[:40]!r}... has {len(text):,} characters, more than any encoder "

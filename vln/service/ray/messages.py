@@ -34,7 +34,8 @@ def unpacked(header: dict[str, Any], body: bytes) -> Array:
 
 def told(error: VlnError) -> Message:
     """Gives the message that says what went wrong."""
-    header = {"type": type(error).__name__, "message": str(error)}
+    message = str(error).encode("utf-8", "replace").decode()  # a path may hold what JSON cannot
+    header = {"type": type(error).__name__, "message": message}
     return orjson.dumps(header).decode(), b""
 
 

@@ -9,6 +9,7 @@ import weakref
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from concurrent.futures import TimeoutError as FutureTimeout
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -26,7 +27,8 @@ from vln.errors import (
     VlnError,
 )
 from vln.service.closable import Closable
-from vln.service.held import HeldEncoder, fields_of
+from vln.service.held import HeldEncoder, checked_texts, fields_of, key_to_send
+from vln.service.local.greeting import printable
 from vln.service.ray.cluster import imported
 from vln.service.ray.messages import Array, Message, packed, unpacked, words
 from vln.service.service import checked_items
@@ -34,6 +36,8 @@ from vln.service.service import checked_items
 IN_FLIGHT: Final = 64
 """Requests of one client that are on their way at once; the next waits until one is answered."""
 PAUSE_S: Final = 0.2
+LOOK_S: Final = 5.0
+"""Between looks whether the deployment is still there, while an answer does not come."""
 
 
 class RayService(Closable):
@@ -55,7 +59,7 @@ class RayService(Closable):
         imported()
         from ray import serve
 
-        self.patience_s = patience_s
+        self.name, self.patience_s = name, patience_s
         try:
             self.handle = serve.get_app_handle(name)
             about = orjson.loads(self.handle.about.remote().result(timeout_s=patience_s))
@@ -90,9 +94,66 @@ class RayService(Closable):
         return RayClient(self, name)
 
     def status(self) -> dict[str, Any]:
-        """Gives the `Status` of one replica, whichever answers."""
-        found: dict[str, Any] = orjson.loads(self.handle.status.remote().result(timeout_s=60))
+        """Gives the `Status` of one replica, whichever answers.
+
+        Raises:
+            ServiceClosed: The deployment has been withdrawn, or its replicas do not come back.
+            EncodingFailed: It failed otherwise.
+        """
+        found: dict[str, Any] = orjson.loads(self.ask(self.handle.status.remote))
         return found
+
+    def ask(self, send: Callable[[], Any]) -> Any:  # noqa: ANN401 - Ray has no types here
+        """Gives a replica's answer, asking again while replicas die and come back.
+
+        Args:
+            send: Sends the question and gives Ray's response.
+
+        Raises:
+            ServiceClosed: The deployment has been withdrawn, or its replicas do not come back.
+            EncodingFailed: It failed otherwise.
+        """
+        from ray.exceptions import RayActorError
+
+        end = time.monotonic() + self.patience_s
+        while True:
+            try:
+                return self._awaited(send())
+            except VlnError:
+                raise
+            except RayActorError as error:
+                if time.monotonic() > end:
+                    raise ServiceClosed(
+                        f"no replica lived long enough to answer for {self.patience_s:g} s "
+                        f"({_last_line(error)}). Look why in Ray's logs, and deploy again."
+                    ) from None
+                time.sleep(PAUSE_S)
+            except Exception as cause:
+                if self._is_gone():
+                    raise self._withdrawn() from None
+                raise _failed(cause) from cause
+
+    def _awaited(self, response: Any) -> Any:  # noqa: ANN401 - as above
+        while True:
+            try:
+                return response.result(timeout_s=LOOK_S)
+            except TimeoutError:
+                # Ray does not promise to end what still waits for a replica.
+                if self._is_gone():
+                    raise self._withdrawn() from None
+
+    def _is_gone(self) -> bool:
+        import ray
+        from ray import serve
+
+        # Without a cluster, Serve would start one to ask it.
+        return not ray.is_initialized() or self.name not in serve.status().applications
+
+    def _withdrawn(self) -> ServiceClosed:
+        return ServiceClosed(
+            f"the deployment {self.name!r} has been withdrawn. Deploy it again, then make a new "
+            "RayService."
+        )
 
     def close(self) -> None:
         """Leaves it; the deployment goes on."""
@@ -112,11 +173,16 @@ class RayEncoder(HeldEncoder):
         """Gives (N, L) tokens of texts.
 
         Raises:
-            BadConfig: It reads no texts, or one is too long.
+            BadConfig: It reads no texts, or one is too long, or these are no texts.
+            ServiceClosed, EncodingFailed: As `RayService.ask`.
         """
-        asked = {"encoder": self.handle, "fingerprint": self.spec.fingerprint, "texts": list(texts)}
+        asked = {
+            "encoder": self.handle,
+            "fingerprint": self.spec.fingerprint,
+            "texts": checked_texts(texts),
+        }
         header = orjson.dumps(asked).decode()
-        found = self.service.handle.tokens.remote(header).result(timeout_s=self.service.patience_s)
+        found = self.service.ask(lambda: self.service.handle.tokens.remote(header))
         return _array(found).astype(np.int64)
 
 
@@ -159,11 +225,11 @@ class RayClient(Closable):
         message = packed(
             checked_items(items),
             client=self._number,
-            name=self.name,
+            name=printable(self.name),
             encoder=encoder,
             fingerprint=known.spec.fingerprint,
             kind=kind,
-            key=key,
+            key=key_to_send(key),
         )
         if not self._room.acquire(timeout=timeout_s):
             raise ServiceBusy(
@@ -246,9 +312,10 @@ class RayAnswer:
             if self._future.done() or self._reason is not None:
                 return False
             self._reason = reason
-            if self._response is not None:
-                self._response.cancel()
             self._future.set_exception(reason)
+            if self._response is not None:
+                with suppress(Exception):  # where the request has failed, Ray raises that here
+                    self._response.cancel()
             return True
 
     def begin(self, threads: ThreadPoolExecutor, *, ended: Callable[[], None]) -> None:
@@ -257,34 +324,18 @@ class RayAnswer:
 
     def _work(self) -> None:
         try:
-            rows = self._asked_for()
+            rows = _array(self._service.ask(self._sent))
         except VlnError as error:
             self.end(error)
             return
         except Exception as cause:  # noqa: BLE001 - whatever it is, who waits must hear of it
-            failed = EncodingFailed(f"the deployment failed: {_last_line(cause)}. See Ray's logs.")
+            failed = _failed(cause)
             failed.__cause__ = cause
             self.end(failed)
             return
         with self._lock:
             if self._reason is None:
                 self._future.set_result(rows)
-
-    def _asked_for(self) -> Array:
-        """Gives the rows, asking again while replicas die and come back."""
-        from ray.exceptions import RayActorError
-
-        end = time.monotonic() + self._service.patience_s
-        while True:
-            try:
-                return _array(self._sent().result())
-            except RayActorError as error:
-                if time.monotonic() > end:
-                    raise ServiceClosed(
-                        f"no replica lived long enough to answer for {self._service.patience_s:g} "
-                        f"s ({_last_line(error)}). Look why in Ray's logs, and deploy again."
-                    ) from None
-                time.sleep(PAUSE_S)
 
     def _sent(self) -> Any:  # noqa: ANN401 - Ray has no types here
         with self._lock:
@@ -302,6 +353,10 @@ def _array(message: Message) -> Array:
 
 def _closed() -> ServiceClosed:
     return ServiceClosed("this client has been closed. Open a new one to ask for more.")
+
+
+def _failed(cause: BaseException) -> EncodingFailed:
+    return EncodingFailed(f"the deployment failed: {_last_line(cause)}. See Ray's logs.")
 
 
 def _last_line(error: BaseException) -> str:
