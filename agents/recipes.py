@@ -87,6 +87,17 @@ def imitation() -> TrainConfig:
     return TrainConfig(learning=LearningConfig(imitation_weight=1.0, reinforcement=False))
 
 
+def r2r_bench() -> TrainConfig:
+    """The follower that our own studies on R2R train: half EnvDrop's widths, imitation, objects."""
+    return dataclasses.replace(
+        demo(),
+        encoder="objects",
+        iterations=1500,
+        evaluate_every=500,
+        learning=imitation().learning,
+    )
+
+
 def demo() -> TrainConfig:
     """What `make train` runs on R2R: half EnvDrop's widths, for minutes on two cores."""
     return TrainConfig(
@@ -155,6 +166,7 @@ for _name, _recipe in (
     ("back_translation", back_translation),
     ("imitation", imitation),
     ("demo", demo),
+    ("r2r_bench", r2r_bench),
     ("houses", houses),
     ("houses_bench", houses_bench),
     ("houses_speaker", houses_speaker),

@@ -20,6 +20,7 @@ from agents.base import Ints, Turn
 from agents.eyes import open_eyes
 from agents.follower.model import Follower, Sight, State, Unrolled
 from vln.features.source import FeatureSource
+from vln.geometry import NUM_VIEWS
 from vln.nn.dropout import Dropout
 from vln.nn.recurrent import pack
 from vln.text import Vocabulary, decode
@@ -84,7 +85,7 @@ class FollowerPolicy:
         self.sampler = np.random.default_rng(seed)
         self.feedback: npt.NDArray[np.int64] | Feedback = "argmax"
         self.record: Record | None = None
-        self._device, self._dtype = device, dtype
+        self.device, self._dtype = device, dtype
         self._eyes = None if features is None else open_eyes(features, device=device, dtype=dtype)
         self._told: Told | None = None
         self._words: dict[bytes, Ints] = {}
@@ -94,7 +95,14 @@ class FollowerPolicy:
 
     def look_with(self, features: FeatureSource) -> None:
         """Changes the eyes, to ask what they are worth; D must be what the networks expect."""
-        self._eyes = open_eyes(features, device=self._device, dtype=self._dtype)
+        self._eyes = open_eyes(features, device=self.device, dtype=self._dtype)
+
+    @property
+    def row_bytes(self) -> int:
+        """Memory that an episode takes at a step, at most: what is seen, and the instruction."""
+        sizes = self.model.sizes
+        seen = 4 * NUM_VIEWS * sizes.features * self._dtype.itemsize  # views, candidates, copies
+        return seen + 4 * self.max_length * (sizes.word + 4 * sizes.hidden)
 
     @contextmanager
     def told(self, told: Told) -> Iterator[None]:
@@ -114,8 +122,8 @@ class FollowerPolicy:
         else:
             words, lengths = self._read(turn.observation["instruction"])
         encoded = self.model.encoder(
-            torch.from_numpy(words).to(self._device),
-            pack(lengths, words.shape[1], device=self._device),
+            torch.from_numpy(words).to(self.device),
+            pack(lengths, words.shape[1], device=self.device),
             self.dropout,
             dtype=self._dtype,
         )
@@ -170,12 +178,12 @@ class FollowerPolicy:
             return logits, hidden
         # Some rows have ended but not left: they take part with the sight of the first one.
         place = np.searchsorted(turn.rows, self._rows).clip(max=len(turn.rows) - 1)
-        everyone = torch.from_numpy(place).to(self._device)
+        everyone = torch.from_numpy(place).to(self.device)
         logits, hidden, self._state = self._unrolled.step(
             self._state, Sight(*(part[everyone] for part in sight))
         )
         going = torch.from_numpy(np.flatnonzero(np.isin(self._rows, turn.rows)))
-        going = going.to(self._device)
+        going = going.to(self.device)
         return logits[going], hidden[going]
 
     def _let_go(self, rows: Ints) -> None:
@@ -183,7 +191,7 @@ class FollowerPolicy:
         assert self._state is not None
         if len(rows) >= KEEP_UNTIL * len(self._rows):
             return
-        kept = torch.from_numpy(np.searchsorted(self._rows, rows)).to(self._device)
+        kept = torch.from_numpy(np.searchsorted(self._rows, rows)).to(self.device)
         self._state = self._state.select(kept)
         self._unrolled.select(kept)
         self._rows = rows
@@ -210,14 +218,14 @@ class FollowerPolicy:
     def _see(self, turn: Turn) -> Sight:
         def tensor(name: str) -> Tensor:
             values: npt.NDArray[Any] = turn.observation[name]
-            return torch.from_numpy(np.ascontiguousarray(values)).to(self._device)
+            return torch.from_numpy(np.ascontiguousarray(values)).to(self.device)
 
         count = len(turn.rows)
-        views = shown = torch.empty(count, 0, 0, device=self._device)  # a blind agent's
+        views = shown = torch.empty(count, 0, 0, device=self.device)  # a blind agent's
         if self._eyes is not None:
             views = self._eyes(turn.observation["panorama"])
             place = tensor("candidate_view").clamp_min(0)
-            shown = views[torch.arange(count, device=self._device)[:, None], place]
+            shown = views[torch.arange(count, device=self.device)[:, None], place]
         return Sight(
             agent_angles=tensor("agent_angles"),
             view_angles=tensor("view_angles"),
