@@ -127,7 +127,7 @@ def keep(figure: Any, file: Path) -> None:  # noqa: ANN401
 
 
 def draw(found: Mapping[str, Curves], *, ylabel: str, file: Path) -> None:
-    """Draws one panel per split.
+    """Draws one panel per split; a condition has the same colour in all.
 
     Raises:
         BadConfig: matplotlib is not installed.
@@ -136,9 +136,11 @@ def draw(found: Mapping[str, Curves], *, ylabel: str, file: Path) -> None:
     figure, panels = pyplot.subplots(
         1, len(found), figsize=(5.2 * len(found) + 1.6, 3.8), sharey=True, squeeze=False
     )
+    fullest = max(found.values(), key=lambda curves: len(curves))
+    colours = {name: f"C{place}" for place, name in enumerate(fullest)}
     for panel, (split, curves) in zip(panels[0], found.items(), strict=True):
         for name, curve in curves.items():
-            _draw_curve(panel, name, curve)
+            _draw_curve(panel, name, curve, colour=colours.setdefault(name, f"C{len(colours)}"))
         panel.set(title=split, xlabel="updates", ylabel=ylabel)
         panel.grid(alpha=0.3)
     # Beside the panel: nine rows would hide their own curves.
@@ -146,13 +148,20 @@ def draw(found: Mapping[str, Curves], *, ylabel: str, file: Path) -> None:
     keep(figure, file)
 
 
-def _draw_curve(panel: Any, name: str, curve: Mapping[int, Sequence[float]]) -> None:  # noqa: ANN401
+def _draw_curve(
+    panel: Any,  # noqa: ANN401
+    name: str,
+    curve: Mapping[int, Sequence[float]],
+    *,
+    colour: str,
+) -> None:
     steps = sorted(curve)
     means = [sum(curve[step]) / len(curve[step]) for step in steps]
     seeds = max(len(values) for values in curve.values())
-    (line,) = panel.plot(steps, means, marker="o", markersize=3, label=f"{name} ({seeds})")
+    label = f"{name} ({seeds})"
+    panel.plot(steps, means, marker="o", markersize=3, label=label, color=colour)
     low, high = [min(curve[s]) for s in steps], [max(curve[s]) for s in steps]
-    panel.fill_between(steps, low, high, alpha=0.15, color=line.get_color())
+    panel.fill_between(steps, low, high, alpha=0.15, color=colour)
 
 
 if __name__ == "__main__":

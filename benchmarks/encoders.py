@@ -12,18 +12,18 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from functools import partial
 
-import orjson
 import tyro
 
 from benchmarks.study.document import as_document, as_object
 from benchmarks.study.figures import DRAWN
+from benchmarks.study.report import write_report
 from benchmarks.study.results import collect
-from benchmarks.study.setup import Config
+from benchmarks.study.setup import UNTRAINED, Config, rows_of
 from benchmarks.study.training import train_all
 from benchmarks.study.walks import Walks
-from vln.errors import CannotWrite
-from vln.runs import atomic, entry_point, say
+from vln.runs import entry_point, say
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -46,25 +46,19 @@ def _report(config: Config) -> str:
     Raises:
         CannotWrite: There is no room, or no permission.
     """
-    results = collect(Walks.of(config))
-    stem = config.results
-    try:
-        figures = {}
-        for key, draw in DRAWN.items():
-            if key != "differences" or results.differences:
-                file = stem.with_name(f"{stem.name}_{key}.png")
-                draw(results, file)
-                figures[key] = file.name
-        document = as_document(results, config, figures=figures)
-        with atomic(stem.with_name(f"{stem.name}.json")) as stream:
-            stream.write(orjson.dumps(as_object(results, config), option=orjson.OPT_INDENT_2))
-        with atomic(stem.with_name(f"{stem.name}.md"), "w") as stream:
-            stream.write(document)
-    except OSError as error:
-        raise CannotWrite(
-            f"{stem}: cannot be written ({error.strerror}). Choose another with --results."
-        ) from error
-    return document
+    first = config.tower[0].partition("=")[0]
+    walks = Walks.of(config, rows_of(config))
+    results = collect(walks, baselines=(first, UNTRAINED), twins=config.twins)
+    return write_report(
+        config.results,
+        figures={
+            key: partial(draw, results)
+            for key, draw in DRAWN.items()
+            if key != "differences" or results.differences
+        },
+        document=lambda figures: as_document(results, config, figures=figures),
+        numbers=as_object(results, config),
+    )
 
 
 if __name__ == "__main__":

@@ -42,9 +42,9 @@ def told(world, paths):
 
 
 def test_every_path_gets_one_instruction_and_stays_as_it_is(told, paths):
-    assert [
-        (record["scan"], tuple(record["path"]), record["heading"]) for record in told[3]
-    ] == [(one.start.scan, one.reference, one.start.heading) for one in paths]
+    assert [(record["scan"], tuple(record["path"]), record["heading"]) for record in told[3]] == [
+        (one.start.scan, one.reference, one.start.heading) for one in paths
+    ]
     assert all(len(record["instructions"]) == 1 for record in told[3])
     assert all(record["instructions"][0].endswith(".") for record in told[3])
     assert [record["path_id"] for record in told[3]] == list(range(60))

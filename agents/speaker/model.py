@@ -138,7 +138,7 @@ class _Views:
             route.view_features.flatten(0, 1),
             step,
             drop,
-            probability=sizes.feature_dropout if seen is None else 0.0,
+            probability=sizes.feature_dropout if seen is None and sizes.features else 0.0,
         )
 
     def around(self, query: Tensor) -> Tensor:

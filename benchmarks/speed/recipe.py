@@ -11,7 +11,7 @@ import numpy as np
 
 from agents.config import ExtraConfig, to_json
 from agents.lessons.translation import TranslationLessons
-from agents.recipes import back_translation, speaker
+from agents.recipes import back_translation, follower, speaker
 from agents.search.candidates import SearchSettings
 from agents.search.pragmatic import PragmaticSearch
 from agents.search.rerank import RANKINGS
@@ -38,6 +38,8 @@ def recipe_rows(setting: Setting) -> list[Row]:
 def _rows(setting: Setting, width: int) -> list[Row]:
     talker = setting.trainer_of(speaker(), width)
     rows = [_updates("a speaker", talker, setting, width)]
+    walker = setting.trainer_of(follower(), width)
+    rows.append(_updates("a follower", walker, setting, width))
     folder = _kept(talker, setting, width)
     extra = ExtraConfig(paths="sampled", count=_paths(setting), speaker=str(folder))
     config = dataclasses.replace(back_translation(), start="", extra=extra)
@@ -79,7 +81,7 @@ def _updates(name: str, trainer: Trainer, setting: Setting, width: int) -> Row:
     else:
         with Listener(trainer, setting) as listener:
             timing = measure(update, repeats=setting.repeats, warm_up=2, clock=setting.clock)
-        heard = listener.heard[-2 * setting.repeats :]
+        heard = listener.heard[2 * len(listener.heard) // (setting.repeats + 2) :]
     updates = trainer.config.iterations
     hours = statistics.median(timing.seconds) * updates / HOUR
     details = {"hours_as_published": hours, "updates_as_published": float(updates)}
@@ -91,9 +93,10 @@ def _updates(name: str, trainer: Trainer, setting: Setting, width: int) -> Row:
 
 
 def _outside(heard: list[Heard], timing: Timing) -> float:
-    """Gives the share of an update that environments take, both rollouts of it together."""
-    outside = np.array([one.rollout - one.agent for one in heard]).reshape(-1, 2).sum(axis=1)
-    return float(np.median(outside / np.array(timing.seconds)))
+    """Gives the share of an update that environments take, all its rollouts together."""
+    outside = np.array([one.rollout - one.agent for one in heard])
+    by_update = outside.reshape(len(timing.seconds), -1).sum(axis=1)
+    return float(np.median(by_update / np.array(timing.seconds)))
 
 
 def _generation(lessons: TranslationLessons, setting: Setting, width: int) -> Row:

@@ -10,6 +10,7 @@ from typing import Any, Final
 import numpy as np
 
 from benchmarks import flips
+from benchmarks.curves import Curves
 from benchmarks.flips import TOTAL
 from benchmarks.score import metrics_object
 from benchmarks.study.results import SR, Difference, Measured, Results
@@ -41,26 +42,36 @@ def as_document(results: Results, config: Config, *, figures: Mapping[str, str])
     parts = [
         f"# What the eyes were taught, and what it buys in {config.env}",
         f"Written by `python -m benchmarks.encoders`. {LIMITS}",
-        _unfinished(results),
+        unfinished(results.missing),
         _setting(results, config),
         as_markdown(_rows_table(results)),
         "## Success rate, %",
-        as_markdown(_scores_table(results)),
+        as_markdown(scores_table(results)),
         _order(results),
-        *_difference_parts(results),
+        *difference_parts(results),
         *_flip_parts(results),
         "## Figures",
-        *(f"{FIGURES[key]}:\n\n![{key}]({file})" for key, file in figures.items()),
+        *figure_parts(figures, FIGURES),
         "## How it was measured",
-        _method(results, config),
+        method(results, draws=config.draws),
+        machines_text(results.machines),
     ]
+    return joined(parts)
+
+
+def joined(parts: Sequence[str]) -> str:
+    """Gives the paragraphs that are not empty as one text."""
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
-def _unfinished(results: Results) -> str:
-    if not results.missing:
-        return ""
-    return f"**Not finished, and left out: {', '.join(results.missing)}.**"
+def unfinished(missing: Sequence[str]) -> str:
+    """Gives a paragraph on the runs that are left out, empty where none is."""
+    return f"**Not finished, and left out: {', '.join(missing)}.**" if missing else ""
+
+
+def figure_parts(figures: Mapping[str, str], captions: Mapping[str, str]) -> list[str]:
+    """Gives a paragraph for each picture."""
+    return [f"{captions[key]}:\n\n![{key}]({file})" for key, file in figures.items()]
 
 
 def _setting(results: Results, config: Config) -> str:
@@ -93,20 +104,28 @@ def shown(row: Row) -> str:
     return f"{family}{colon}{'/'.join(Path(name).parts[-2:])}"
 
 
-def _scores_table(results: Results) -> Table:
+def scores_table(results: Results) -> Table:
+    """Gives the success rates of every row."""
     header = ("mean [95 %] ± s.d. of seeds", *results.splits)
     body = [
         (
             one.row.name,
-            *(_cell(one.scores[split]) + _spread(one, split) for split in results.splits),
+            *(cell(one.scores[split]) + _spread(one, split) for split in results.splits),
         )
         for one in results.rows
     ]
     return Table(header, body)
 
 
-def _cell(interval: Interval, sign: str = "") -> str:
-    mean, low, high = (side[SR] for side in (interval.estimate, interval.low, interval.high))
+def cell(interval: Interval, sign: str = "", *, metric: int = SR) -> str:
+    """Gives a mean and its interval.
+
+    Args:
+        interval: Of the entries of `METRICS`.
+        sign: "+" for differences.
+        metric: Which entry.
+    """
+    mean, low, high = (side[metric] for side in (interval.estimate, interval.low, interval.high))
     return f"{mean:{sign}.1f} [{low:{sign}.1f}, {high:{sign}.1f}]"
 
 
@@ -125,7 +144,8 @@ def _order(results: Results) -> str:
     return f"In order on {UNSEEN}: {line}. Neighbours need not differ; see the differences."
 
 
-def _difference_parts(results: Results) -> list[str]:
+def difference_parts(results: Results) -> list[str]:
+    """Gives a title and a table for every baseline."""
     parts = []
     for baseline in dict.fromkeys(one.baseline for one in results.differences):
         chosen = [one for one in results.differences if one.baseline == baseline]
@@ -142,7 +162,7 @@ def _difference_table(chosen: Sequence[Difference], results: Results) -> Table:
         (
             one.row,
             str(len(one.seeds)),
-            *(_cell(one.scores[split], "+") for split in results.splits),
+            *(cell(one.scores[split], "+") for split in results.splits),
         )
         for one in chosen
     ]
@@ -172,7 +192,8 @@ def _flip_parts(results: Results) -> list[str]:
     ]
 
 
-def _method(results: Results, config: Config) -> str:
+def method(results: Results, *, draws: int) -> str:
+    """Gives what was scored, and what the intervals are."""
     counted = "\n".join(
         f"- {split}: {episodes:,} instructions of {paths:,} paths in {homes} homes"
         for split, (episodes, paths, homes) in results.splits.items()
@@ -185,24 +206,24 @@ def _method(results: Results, config: Config) -> str:
     )
     return (
         f"Success: stopped less than 3 m from the goal. Splits{parts}:\n\n{counted}\n\n"
-        f"Intervals: {config.draws:,} bootstrap samples of seeds, of homes, and of paths within "
+        f"Intervals: {draws:,} bootstrap samples of seeds, of homes, and of paths within "
         "homes. A difference pairs the same episodes and the same seed, which gives both sides "
         "the same order of training episodes. A bootstrap over N seeds shows (N - 1) / N of their "
         f"variance, so intervals are on the narrow side; rows with fewer than {LEAST_SEEDS} seeds "
         "have intervals over homes and paths alone. No interval is corrected for their number."
-        f"{_machines(results)}"
     )
 
 
-def _machines(results: Results) -> str:
-    if not results.machines:
+def machines_text(machines: Sequence[Mapping[str, Any]]) -> str:
+    """Gives a paragraph on where runs were trained, empty where that is not known."""
+    if not machines:
         return ""
     lines = [
         ", ".join(f"{key.replace('_', ' ')} {value}" for key, value in machine.items())
-        for machine in results.machines
+        for machine in machines
     ]
     return (
-        "\n\nTrained on (seconds per update are wall clock, other work may have shared the cores):"
+        "Trained on (seconds per update are wall clock, other work may have shared the cores):"
         "\n\n" + "\n".join(f"- {line}" for line in lines)
     )
 
@@ -213,13 +234,22 @@ def as_object(results: Results, config: Config) -> dict[str, Any]:
         "env": config.env,
         "recipe": config.recipe,
         "updates": config.updates,
-        "interval": {"level": 0.95, "draws": config.draws},
+        **results_object(results, draws=config.draws),
+        "order": [name for name, _ in order(results)],
+        "flips": [flips.as_object(one) for one in results.flips],
+        "curves": {"metric": "SR", "split": UNSEEN, "rows": curves_object(results.curves)},
+    }
+
+
+def results_object(results: Results, *, draws: int) -> dict[str, Any]:
+    """Gives splits, rows and differences, every metric included."""
+    return {
+        "interval": {"level": 0.95, "draws": draws},
         "splits": {
             split: dict(zip(("instructions", "paths", "homes"), counts, strict=True))
             for split, counts in results.splits.items()
         },
         "rows": [_row_object(one) for one in results.rows],
-        "order": [name for name, _ in order(results)],
         "differences": [
             {
                 "row": one.row,
@@ -229,17 +259,16 @@ def as_object(results: Results, config: Config) -> dict[str, Any]:
             }
             for one in results.differences
         ],
-        "flips": [flips.as_object(one) for one in results.flips],
-        "curves": {
-            "metric": "SR",
-            "split": UNSEEN,
-            "rows": {
-                name: {str(step): values for step, values in curve.items()}
-                for name, curve in results.curves.items()
-            },
-        },
         "missing": list(results.missing),
         "machines": list(results.machines),
+    }
+
+
+def curves_object(curves: Curves) -> dict[str, dict[str, list[float]]]:
+    """Gives curves with keys that JSON knows."""
+    return {
+        name: {str(step): values for step, values in curve.items()}
+        for name, curve in curves.items()
     }
 
 

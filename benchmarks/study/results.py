@@ -20,7 +20,7 @@ from agents.trainer import LAST
 from benchmarks.conditions import Condition, seed_deviation
 from benchmarks.curves import Curves, gather
 from benchmarks.flips import Flips
-from benchmarks.study.setup import MACHINE, UNSEEN, UNTRAINED, Row, folder_of
+from benchmarks.study.setup import MACHINE, UNSEEN, Row, folder_of
 from benchmarks.study.walks import Walks
 from vln import checkpoint
 from vln.errors import CheckpointMismatch
@@ -46,7 +46,7 @@ class Measured:
     """One row of a study.
 
     Attributes:
-        row: What it sees.
+        row: Which.
         seeds: N seeds whose runs are finished.
         scores: Entries of `METRICS` by split.
         spread: Standard deviation over seeds of the success rate by split, points; NaN for one.
@@ -79,7 +79,7 @@ class Results:
     Attributes:
         splits: Instructions, paths and homes of every split.
         rows: One per row with a finished run.
-        differences: From the first tower, then from the untrained one where there is one.
+        differences: From the first baseline, then from the second, and so on.
         curves: Success rate in percent on val_unseen, against updates.
         flips: One per row and change, and one per row for all.
         missing: Names of runs that are not finished.
@@ -96,12 +96,17 @@ class Results:
 
 
 @dataclass(frozen=True, eq=False)
-class Split:
-    """The conditions of a split, by row, and bootstrap samples for all of them."""
+class Samples:
+    """Scans and paths of a split's E episodes, and bootstrap samples for all that they yield."""
 
-    conditions: Mapping[str, Condition]
     hierarchy: Hierarchy
     weights: Weights
+
+    @classmethod
+    def of(cls, hierarchy: Hierarchy, *, draws: int) -> Samples:
+        """Gives the samples that every report of the split draws."""
+        source = generator(0, "bootstrap")
+        return cls(hierarchy, resample(hierarchy, draws=draws, generator=source))
 
     def interval(self, values: Floats, *, name: str) -> Interval:
         """Gives the mean of (N, E, M) and its interval, over seeds too where they are enough."""
@@ -115,8 +120,21 @@ class Split:
         )
 
 
-def collect(walks: Walks) -> Results:
+@dataclass(frozen=True, eq=False)
+class Split:
+    """The conditions of a split, by row, and bootstrap samples for all of them."""
+
+    conditions: Mapping[str, Condition]
+    samples: Samples
+
+
+def collect(walks: Walks, *, baselines: Sequence[str], twins: Path | None = None) -> Results:
     """Gives the results of all finished runs.
+
+    Args:
+        walks: Theirs.
+        baselines: Names of rows that the others are compared with, where they are there.
+        twins: Folder of twins that they have walked too.
 
     Raises:
         BadPredictions, MissingData, CorruptData: Walks or data are not those of the runs.
@@ -129,30 +147,29 @@ def collect(walks: Walks) -> Results:
         for seed in seeds
     ]
     return Results(
-        splits={name: _counts(split.hierarchy) for name, split in splits.items()},
+        splits={name: counts(split.samples.hierarchy) for name, split in splits.items()},
         rows=[_measured(walks, row, splits) for row in walks.seeds],
-        differences=_differences(walks, splits),
+        differences=_differences(walks, splits, baselines),
         curves=gather(
             [run for _, run in runs],
             key=f"{UNSEEN}/{METRICS[SR].attribute}",
             scale=METRICS[SR].scale,
             names=[name for name, _ in runs],
         ),
-        flips=walks.flips(),
+        flips=[] if twins is None else walks.flips(twins),
         missing=walks.missing,
-        machines=_machines([run for _, run in runs]),
+        machines=machines([run for _, run in runs]),
     )
 
 
 def _split(walks: Walks, name: str) -> Split:
     conditions = walks.conditions(name)
     hierarchy = next(iter(conditions.values())).runs[0].hierarchy()
-    source = generator(0, "bootstrap")
-    weights = resample(hierarchy, draws=walks.config.draws, generator=source)
-    return Split(conditions, hierarchy, weights)
+    return Split(conditions, Samples.of(hierarchy, draws=walks.config.draws))
 
 
-def _counts(hierarchy: Hierarchy) -> tuple[int, int, int]:
+def counts(hierarchy: Hierarchy) -> tuple[int, int, int]:
+    """Gives the numbers of instructions, of paths and of homes."""
     return len(hierarchy.path_of), hierarchy.num_paths, hierarchy.num_scans
 
 
@@ -163,7 +180,7 @@ def _measured(walks: Walks, row: Row, splits: Mapping[str, Split]) -> Measured:
         row,
         seeds,
         scores={
-            name: split.interval(split.conditions[row.name].values, name=row.name)
+            name: split.samples.interval(split.conditions[row.name].values, name=row.name)
             for name, split in splits.items()
         },
         spread={
@@ -192,15 +209,16 @@ def _update_seconds(run: Path) -> float:
     return float(last["update_seconds"]) / float(last["step"])
 
 
-def _differences(walks: Walks, splits: Mapping[str, Split]) -> list[Difference]:
-    """Gives every row minus the first tower, and minus the untrained one."""
+def _differences(
+    walks: Walks, splits: Mapping[str, Split], baselines: Sequence[str]
+) -> list[Difference]:
+    """Gives every row minus each baseline that is there."""
     rows = list(walks.seeds)
-    first = walks.config.tower[0].partition("=")[0]
     names = [row.name for row in rows]
-    baselines = [name for name in dict.fromkeys((first, UNTRAINED)) if name in names]
     return [
         _difference(walks, row, rows[names.index(baseline)], splits)
-        for baseline in baselines
+        for baseline in dict.fromkeys(baselines)
+        if baseline in names
         for row in rows
         if row.name != baseline and set(walks.seeds[row]) & set(_seeds(walks, baseline))
     ]
@@ -221,11 +239,11 @@ def _difference(walks: Walks, row: Row, baseline: Row, splits: Mapping[str, Spli
             for one, seeds in ((row, ours), (baseline, theirs))
         )
         pair = f"{row.name} - {baseline.name}"
-        scores[name] = split.interval(values - others, name=pair)
+        scores[name] = split.samples.interval(values - others, name=pair)
     return Difference(row.name, baseline.name, shared, scores)
 
 
-def _machines(runs: Sequence[Path]) -> list[dict[str, Any]]:
+def machines(runs: Sequence[Path]) -> list[dict[str, Any]]:
     """Gives the machines, without what changes from run to run."""
     found = {}
     for run in runs:

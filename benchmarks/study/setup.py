@@ -1,4 +1,7 @@
-"""What the study of encoders is made of: rows, seeds, one recipe for all; and where runs live."""
+"""What the study of encoders is made of: rows, seeds, one recipe for all; and where runs live.
+
+What other studies of rows and seeds share with it is `Study`, `Row` and the folders.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Final, Literal
+from typing import Final, Literal, Protocol
 
 import tyro
 
@@ -28,6 +31,30 @@ PARTS: Final = ("val_unseen_home", "val_unseen_style", "val_unseen_pair")
 MACHINE: Final = "machine.json"
 """In a run's folder: where it was trained."""
 _NAME: Final = re.compile(r"[A-Za-z0-9_]+(-[A-Za-z0-9_]+)*")
+
+
+class Study(Protocol):
+    """What reports ask of a study's settings."""
+
+    @property
+    def env(self) -> str:
+        """World or data set."""
+
+    @property
+    def data(self) -> Path | None:
+        """Its folder, see `vln.worlds.find`."""
+
+    @property
+    def out(self) -> Path:
+        """Folder of the runs."""
+
+    @property
+    def seeds(self) -> int:
+        """Runs of every row."""
+
+    @property
+    def draws(self) -> int:
+        """Bootstrap samples behind the intervals."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,11 +106,11 @@ class Config:
 
 @dataclass(frozen=True)
 class Row:
-    """One kind of eyes.
+    """One kind of run: of eyes in the study of encoders, of further paths in that of translation.
 
     Attributes:
         name: What tables call it, part of folder names too.
-        encoder: Its handle.
+        encoder: Handle of what it sees with.
         eyes: As in `TrainConfig`.
         about: What it is, in words; empty for a tower.
     """
@@ -165,14 +192,21 @@ def training_of(config: Config, row: Row, seed: int) -> TrainConfig:
     )
 
 
-def folder_of(config: Config, row: Row, seed: int) -> Path:
+def folder_of(config: Study, row: Row, seed: int) -> Path:
     """Gives where a run lives."""
     return config.out / f"{row.name}-seed{seed}"
 
 
-def predictions_of(run: Path, split: str) -> Path:
-    """Gives where the walks of a run's last weights are kept."""
-    return run / "predictions" / f"{split}-last.json"
+def predictions_of(run: Path, split: str, *, walker: str = "") -> Path:
+    """Gives where the walks of a run's last weights are kept.
+
+    Args:
+        run: Its folder.
+        split: What was walked.
+        walker: How; greedily where empty.
+    """
+    how = f"-{walker}" if walker else ""
+    return run / "predictions" / f"{split}{how}-last.json"
 
 
 def twin_split(name: str) -> str:

@@ -6,16 +6,12 @@ A run is one folder and one lock, so several processes share a study: each takes
 from __future__ import annotations
 
 import logging
-import multiprocessing
-import sys
-from collections import deque
-from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import orjson
 import torch
-from filelock import FileLock, Timeout
 
 from agents.config import TrainConfig, from_json, to_json
 from agents.scene import FIT, Scene
@@ -36,13 +32,14 @@ from benchmarks.study.setup import (
     training_of,
     twin_split,
 )
+from benchmarks.study.turns import Task, finish_all, take_turns
 from vln import checkpoint, worlds
 from vln.data import r2r
 from vln.data.episodes import load_episodes
 from vln.data.twins import ORIGINAL, TWIN, check, load_twins
 from vln.encoders import looks
-from vln.errors import BadConfig, CannotWrite, CheckpointMismatch, InUse, VlnError
-from vln.runs import Run, atomic, entry_point
+from vln.errors import BadConfig, CheckpointMismatch, VlnError
+from vln.runs import Run, atomic
 
 logger = logging.getLogger(__name__)
 
@@ -64,30 +61,8 @@ def train_all(config: Config) -> None:
     if config.twins is not None:
         check(config.twins)
     if config.jobs > 1:
-        _side_by_side(config)
-    # Once more here: nothing is left to do, or this tells what went wrong.
-    problems = work(config)
-    if problems:
-        raise BadConfig(
-            f"{len(problems)} of {len(rows) * config.seeds} runs are not finished. "
-            + " ".join(problems.values())
-        )
-
-
-def _side_by_side(config: Config) -> None:
-    _make_features(config)
-    context = multiprocessing.get_context("spawn")
-    processes = [context.Process(target=_worker, args=(config,)) for _ in range(config.jobs)]
-    try:
-        for process in processes:
-            process.start()
-        for process in processes:
-            process.join()
-    finally:
-        for process in processes:
-            if process.is_alive():
-                process.terminate()
-                process.join()
+        _make_features(config)
+    finish_all(work, config, jobs=config.jobs, tasks=len(rows) * config.seeds)
 
 
 def _make_features(config: Config) -> None:
@@ -104,13 +79,6 @@ def _make_features(config: Config) -> None:
             logger.warning("%s: %s", row.name, error)
 
 
-def _worker(config: Config) -> None:
-    def run() -> int:
-        return 1 if work(config) else 0
-
-    sys.exit(entry_point(run))
-
-
 def work(config: Config) -> dict[str, str]:
     """Finishes every run that no other process has in hand; says why of each that it has not.
 
@@ -119,29 +87,11 @@ def work(config: Config) -> dict[str, str]:
     """
     torch.set_num_threads(config.threads)
     scenes: dict[str, Scene] = {}
-    problems: dict[str, str] = {}
-    runs = deque(runs_of(config, rows_of(config)))
-    while runs:
-        row, seed = runs.popleft()
-        name = folder_of(config, row, seed).name
-        try:
-            config.out.mkdir(parents=True, exist_ok=True)
-            with FileLock(config.out / f".{name}.lock", timeout=0):
-                _finish(config, row, seed, scenes)
-            problems.pop(name, None)
-        except Timeout:
-            problems[name] = f"{name}: another process has it in hand."
-        except VlnError as error:
-            if isinstance(error, InUse) and name not in problems:
-                runs.append((row, seed))  # another process makes the features: later, then
-            problems[name] = f"{name}: {error}"
-            logger.warning("%s", problems[name])
-        except OSError as error:
-            raise CannotWrite(
-                f"{config.out / name} cannot be finished ({error}). Make room, or choose another "
-                "--out."
-            ) from error
-    return problems
+    tasks = [
+        Task(folder_of(config, row, seed).name, partial(_finish, config, row, seed, scenes))
+        for row, seed in runs_of(config, rows_of(config))
+    ]
+    return take_turns(tasks, out=config.out)
 
 
 def _finish(config: Config, row: Row, seed: int, scenes: dict[str, Scene]) -> None:
@@ -212,24 +162,25 @@ def train(folder: Path, training: TrainConfig, scene: Scene) -> None:
 
 def _play(config: Config, run: Path) -> None:
     found = worlds.find(config.env, config.data)
-    missing = [split for split in (SEEN, UNSEEN) if not _is_played(run, split)]
+    files = {split: predictions_of(run, split) for split in (SEEN, UNSEEN)}
+    missing = [split for split, file in files.items() if not is_fresh(file, run / LAST)]
     if not missing:
         return
     player = open_player(_choice(config, run, split=missing[0], data=config.data))
     for split in missing:
         episodes = load_episodes(found.dataset, split, data=found.data, graph=player.graph)
-        evaluate(replace(player, episodes=episodes), file=predictions_of(run, split))
+        evaluate(replace(player, episodes=episodes), file=files[split])
 
 
 def _play_twins(twins: Path, config: Config, run: Path) -> None:
     made = r2r.file_of(twins, TWIN)
-    if all(_is_played(run, twin_split(name), made) for name in (ORIGINAL, TWIN)):
+    files = {name: predictions_of(run, twin_split(name)) for name in (ORIGINAL, TWIN)}
+    if all(is_fresh(file, run / LAST, made) for file in files.values()):
         return
     player = open_player(_choice(config, run, split=ORIGINAL, data=twins, env=TWINS_ENV))
     pairs = load_twins(twins, player.graph)
     for name, episodes in ((ORIGINAL, pairs.original), (TWIN, pairs.twin)):
-        file = predictions_of(run, twin_split(name))
-        evaluate(replace(player, episodes=episodes), file=file)
+        evaluate(replace(player, episodes=episodes), file=files[name])
 
 
 def _choice(
@@ -246,10 +197,8 @@ def _choice(
     )
 
 
-def _is_played(run: Path, split: str, *made_from: Path) -> bool:
-    """Tells whether walks are there and not older than the weights and data they came from."""
-    file = predictions_of(run, split)
-    sources: Sequence[Path] = (run / LAST, *made_from)
+def is_fresh(file: Path, *sources: Path) -> bool:
+    """Tells whether a file is there and not older than what it was made from."""
     return file.is_file() and all(
         file.stat().st_mtime_ns >= source.stat().st_mtime_ns for source in sources
     )

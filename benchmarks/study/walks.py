@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 
 import numpy as np
 
@@ -15,11 +16,10 @@ from benchmarks.study.setup import (
     PARTS,
     SEEN,
     UNSEEN,
-    Config,
     Row,
+    Study,
     folder_of,
     predictions_of,
-    rows_of,
     twin_split,
 )
 from vln import worlds
@@ -41,21 +41,27 @@ class Walks:
         config: The study.
         seeds: Rows with a finished run, and the seeds of those.
         missing: Names of runs that are not finished.
+        walker: Who walked with them, see `predictions_of`.
     """
 
-    config: Config
+    config: Study
     seeds: Mapping[Row, tuple[int, ...]]
     missing: Sequence[str]
+    walker: str = ""
 
     @classmethod
-    def of(cls, config: Config) -> Walks:
-        """Gives what is finished.
+    def of(cls, config: Study, rows: Sequence[Row], *, walker: str = "") -> Walks:
+        """Gives what is finished of some rows.
 
         Raises:
             BadConfig: Nothing is.
         """
-        every = [(row, seed) for row in rows_of(config) for seed in range(config.seeds)]
-        done = [run for run in every if _is_finished(config, *run)]
+        every = [(row, seed) for row in rows for seed in range(config.seeds)]
+        done = [
+            (row, seed)
+            for row, seed in every
+            if _has(folder_of(config, row, seed), SEEN, UNSEEN, walker=walker)
+        ]
         if not done:
             raise BadConfig(
                 f"no run in {config.out} is finished. Train them with the same command and "
@@ -63,7 +69,7 @@ class Walks:
             )
         seeds = {row: tuple(seed for other, seed in done if other == row) for row, _ in done}
         missing = [folder_of(config, *run).name for run in every if run not in done]
-        return cls(config, seeds, missing)
+        return cls(config, seeds, missing, walker)
 
     @cached_property
     def graph(self) -> NavGraph:
@@ -92,17 +98,16 @@ class Walks:
         ]
         return {condition.name: condition for condition in group(scored, names=names)}
 
-    def flips(self) -> list[Flips]:
-        """Gives the flips over the runs that have walked the twins; none without twins."""
-        if self.config.twins is None:
-            return []
-        graph = load_graph(self.config.twins)
-        twins = load_twins(self.config.twins, graph)
+    def flips(self, folder: Path) -> list[Flips]:
+        """Gives the flips over the runs that have walked the twins in a folder."""
+        graph = load_graph(folder)
+        twins = load_twins(folder, graph)
         found: list[Flips] = []
         for row, seeds in self.seeds.items():
             runs = []
             for seed in seeds:
-                if not _has(self.config, row, seed, twin_split(ORIGINAL), twin_split(TWIN)):
+                run = folder_of(self.config, row, seed)
+                if not _has(run, twin_split(ORIGINAL), twin_split(TWIN), walker=self.walker):
                     continue
                 sides = ((ORIGINAL, twins.original), (TWIN, twins.twin))
                 success = [
@@ -117,21 +122,25 @@ class Walks:
     def _scored(
         self, row: Row, seed: int, walked: str, episodes: EpisodeSet, graph: NavGraph
     ) -> Scored:
-        file = predictions_of(folder_of(self.config, row, seed), walked)
-        return score_predictions(
-            read_predictions(file),
-            file=str(file),
-            split=episodes,
-            graph=graph,
-            protocol="envdrop",
-            env=self.config.env,
-        )
+        file = predictions_of(folder_of(self.config, row, seed), walked, walker=self.walker)
+        return score_file(file, episodes, graph, env=self.config.env)
 
 
-def _is_finished(config: Config, row: Row, seed: int) -> bool:
-    return _has(config, row, seed, SEEN, UNSEEN)
+def score_file(file: Path, episodes: EpisodeSet, graph: NavGraph, *, env: str) -> Scored:
+    """Gives the scores of walks that were kept.
+
+    Raises:
+        BadPredictions: They are not those of these episodes.
+    """
+    return score_predictions(
+        read_predictions(file),
+        file=str(file),
+        split=episodes,
+        graph=graph,
+        protocol="envdrop",
+        env=env,
+    )
 
 
-def _has(config: Config, row: Row, seed: int, *splits: str) -> bool:
-    run = folder_of(config, row, seed)
-    return all(predictions_of(run, split).is_file() for split in splits)
+def _has(run: Path, *splits: str, walker: str) -> bool:
+    return all(predictions_of(run, split, walker=walker).is_file() for split in splits)

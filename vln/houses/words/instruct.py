@@ -32,6 +32,7 @@ SHARPNESS: Final = 1.5
 """How much likelier clearer clauses are said."""
 THERE_CHANCE: Final = 0.4
 """How often one stops "there", where the last clause already says where."""
+_THERE: Final = Saying(Clause("stop"), phrases.STOP_THERE)
 
 
 def r2r_records(
@@ -79,8 +80,10 @@ class Guide:
         self.landmarks = [Landmarks(place) for place in places]
         self._speaker = Speaker(home, walk, places, self.landmarks)
 
-    def instructions(self, rng: np.random.Generator, route: Route) -> list[str]:
-        """Gives up to three texts whose reading ends at the route's goal."""
+    def instructions(
+        self, rng: np.random.Generator, route: Route, *, count: int = PER_PATH
+    ) -> list[str]:
+        """Gives up to three texts, or `count`, whose reading ends at the route's goal."""
         found: list[str] = []
         options, stops = self._speaker.steps(route), self._speaker.stops(route)
         if not all(options):
@@ -90,33 +93,62 @@ class Guide:
             if sayings is None:
                 continue
             text = Wording(rng).text(sayings)
-            walked = follow(parse(text), self.places, start=route.path[0], heading=route.heading)
-            if walked[-1] == route.path[-1] and text not in found:
+            if self._leads(text, route) and text not in found:
                 found.append(text)
-            if len(found) == PER_PATH:
+            if len(found) == count:
                 break
         return found
+
+    def instruction(self, rng: np.random.Generator, route: Route) -> tuple[str, bool]:
+        """Gives one text for any route, and whether its reading ends at the route's goal.
+
+        `r2r_records` leaves routes out that cannot be told for certain; here, steps that nothing
+        singles out are told by the turn that comes nearest.
+        """
+        certain = self.instructions(rng, route, count=1)
+        if certain:
+            return certain[0], True
+        options = self._speaker.steps(route, roughly=True)
+        stops = self._speaker.stops(route)
+        text = ""
+        for _ in range(ATTEMPTS):
+            sayings = _steps(rng, options)
+            sayings.append(_stop(rng, stops, last=sayings[-1]) or _THERE)
+            text = Wording(rng).text(sayings)
+            if self._leads(text, route):
+                return text, True
+        return text, False
+
+    def _leads(self, text: str, route: Route) -> bool:
+        walked = follow(parse(text), self.places, start=route.path[0], heading=route.heading)
+        return walked[-1] == route.path[-1]
 
 
 def _plan(
     rng: np.random.Generator, steps: Sequence[Sequence[Saying]], stops: Sequence[Saying]
 ) -> list[Saying] | None:
     """Gives one saying per step or several steps, and where to stop; None where words fail."""
+    sayings = _steps(rng, steps)
+    stop = _stop(rng, stops, last=sayings[-1])
+    return None if stop is None else [*sayings, stop]
+
+
+def _steps(rng: np.random.Generator, steps: Sequence[Sequence[Saying]]) -> list[Saying]:
+    """Gives one saying per step or several steps."""
     sayings: list[Saying] = []
     t, category = 0, ""
     while t < len(steps):
         fresh = [s for s in steps[t] if not category or s.clause.category != category]
         sayings.append(_draw(rng, fresh or steps[t]))
         t, category = t + sayings[-1].span, sayings[-1].clause.category
-    stop = _stop(rng, stops, last=sayings[-1])
-    return None if stop is None else [*sayings, stop]
+    return sayings
 
 
 def _stop(rng: np.random.Generator, stops: Sequence[Saying], *, last: Saying) -> Saying | None:
     """Gives where to stop: by another object than the last one named, or "there"."""
     others = [saying for saying in stops if saying.item != last.item]
     if last.clause.kind == "reach" and (not others or rng.random() < THERE_CHANCE):
-        return Saying(Clause("stop"), phrases.STOP_THERE)
+        return _THERE
     return _draw(rng, others) if others else None
 
 

@@ -138,6 +138,19 @@ class Landmarks:
         sides = zip(SIDES, turned.tolist(), strict=True)
         return [Clause("turn", side=side) for side, is_it in sides if is_it]
 
+    def roughly(self, way: int, heading: float) -> Clause:
+        """Gives the clause without an object that comes nearest to asking for a way.
+
+        Args:
+            way: Its index.
+            heading: Where one looks, a multiple of 30 degrees.
+        """
+        climb = int(self.place.climb[way])
+        if climb:
+            return Clause("climb", side="up" if climb > 0 else "down")
+        aside = geometry.wrap(self.place.heading[way] - heading - np.array(list(SIDES.values())))
+        return Clause("turn", side=list(SIDES)[int(np.abs(aside).argmin())])
+
     @cached_property
     def marks_turn(self) -> Flags:
         """(2, n) whether one can be told to turn here by the object's name."""

@@ -100,12 +100,19 @@ class Speaker:
         self.landmarks = landmarks
         self._legs: dict[tuple[int, int], _Leg] = {}
 
-    def steps(self, route: Route) -> list[list[Saying]]:
-        """Gives what could be said at every step."""
+    def steps(self, route: Route, *, roughly: bool = False) -> list[list[Saying]]:
+        """Gives what could be said at every step.
+
+        Args:
+            route: Where it leads.
+            roughly: Whether a step that nothing singles out is told by the nearest turn.
+        """
         heading, options = route.heading, []
         for t in range(len(route.path) - 1):
-            options.append(self._options(route, t, heading))
-            leg = self._leg(route, t)
+            leg, found = self._leg(route, t), self._options(route, t, heading)
+            if roughly and not found:
+                found = list(self._in_words(leg, leg.marks.roughly(leg.way, heading)))
+            options.append(found)
             heading = float(geometry.view_heading(leg.place.view[leg.way]))
         return options
 

@@ -1,0 +1,1 @@
+"""Parts of the study of back-translation: its rows, their training, and its report."""
