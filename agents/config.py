@@ -45,8 +45,7 @@ class OptimConfig:
     """EnvDrop's is constant; linear falls to nothing at the last update, so that a run's length
     belongs to its settings."""
     clip: float = 40.0
-    """Largest gradient norm of a follower's encoder and of its decoder, each; of a speaker's
-    networks, all together."""
+    """Largest gradient norm of an encoder and of a decoder, each."""
     precision: Precision = "float32"
     """Of the matrix products on a CPU; bfloat16 is the faster where the processor has it, and ten
     times slower where it has not. Recipes for minutes take the faster one."""
@@ -89,8 +88,8 @@ class ExtraConfig:
     """File of words, one a line, of a file's instr_encodings."""
     mask: Literal["environment", "batch", "none"] = "environment"
     """Environment dropout: one mask of features for all views of a scan (the paper's), one for all
-    scans of a batch (the released code's), or none: features are dropped each by itself. A feature
-    is masked with --model.feature-dropout."""
+    scans of a mini-batch (the released code's), or none: features are dropped each by itself. A
+    feature is masked with --model.feature-dropout."""
     imitation_weight: float = 0.6
     """Weight of the imitation loss on these paths."""
 
@@ -164,8 +163,19 @@ class TrainConfig:
                 f"dropout {self.model.dropout}, feature dropout {self.model.feature_dropout}; "
                 "expected probabilities in [0, 1)."
             )
+        if self.hide == "instruction" and self.agent == "speaker":
+            raise BadConfig(
+                "--hide instruction, but a speaker learns from nothing else. It is for followers; "
+                "in a recipe of stages name theirs: --follower.hide, --back-translation.hide."
+            )
         if self.extra.is_used:
             self._check_extra()
+        elif self.extra.speaker or self.extra.vocabulary:
+            raise BadConfig(
+                f"--extra.{'speaker' if self.extra.speaker else 'vocabulary'} without paths to "
+                "learn from. Name them with --extra.paths; in a recipe of stages give both to one, "
+                "as --back-translation.extra.speaker."
+            )
         if self.model.hidden % 2:
             raise BadConfig(
                 f"hidden is {self.model.hidden}; expected an even number, half per direction."
@@ -174,7 +184,10 @@ class TrainConfig:
     def _check_extra(self) -> None:
         extra = self.extra
         if self.agent != "follower":
-            raise BadConfig(f"--extra.paths {extra.paths} is for followers; a speaker takes none.")
+            raise BadConfig(
+                f"--extra.paths {extra.paths} is for followers; a speaker takes none. In a recipe "
+                "of stages name the follower's: --back-translation.extra.paths."
+            )
         if extra.words == "file" and extra.paths == "sampled":
             raise BadConfig(
                 "--extra.words file, but sampled paths come without words. Name a file with "

@@ -7,16 +7,20 @@ from __future__ import annotations
 
 import logging
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing
 from dataclasses import replace
+from functools import partial
+from operator import attrgetter
 from pathlib import Path
+from typing import Final
 
 import torch
 
 from agents.config import TrainConfig, to_json
 from agents.report import report
 from agents.scene import FIT, Scene
-from agents.stages import STAGE, Stages
+from agents.stages import STAGE, Stages, check_free, holds_stages
 from agents.trainer import LAST, Trainer
 from vln import checkpoint, worlds
 from vln.encoders import looks
@@ -25,8 +29,20 @@ from vln.runs import Run, say
 
 logger = logging.getLogger(__name__)
 
+ALIKE: Final = ("env", "encoder", "eyes", "select")
+"""Settings that a stage shares with those that it goes on from: their words, eyes and houses."""
+WIDTHS: Final = ("model.word", "model.hidden")
+"""Settings that it shares with the stage whose weights it begins with."""
 
-def train_run(config: TrainConfig, folder: Path, *, data: Path | None, resumes: bool) -> Path:
+
+def train_run(
+    config: TrainConfig,
+    folder: Path,
+    *,
+    data: Path | None,
+    resumes: bool,
+    begins: Callable[[], None] | None = None,
+) -> Path:
     """Trains one run to its end, and gives the folder of the data that it was trained on.
 
     Args:
@@ -34,6 +50,7 @@ def train_run(config: TrainConfig, folder: Path, *, data: Path | None, resumes: 
         folder: The run's.
         data: The world's folder; see `vln.worlds.find`.
         resumes: Goes on with the run in the folder instead of beginning one there.
+        begins: Called before a new run's folder is made, once its settings are known to work.
 
     Raises:
         BadConfig: The folder holds a run already, or settings cannot work.
@@ -49,15 +66,14 @@ def train_run(config: TrainConfig, folder: Path, *, data: Path | None, resumes: 
     if resumes:
         trainer.resume()
     else:  # only now, so that settings that cannot work leave no folder behind
+        if begins is not None:
+            begins()
         Run.create(folder, seed=config.seed, config=to_json(config))
     if not (folder / FIT).is_file():  # also after a kill between the two
         scene.keep_fit(config, folder)
     sys.stderr.write(f"run {run.folder}\n")
-    try:
+    with closing(run), closing(scene):
         trainer.train()
-    finally:
-        run.close()
-        scene.close()
     return data
 
 
@@ -98,10 +114,11 @@ def train_stages(
         The folder of the data.
 
     Raises:
-        BadConfig, CheckpointMismatch: As `train_run`.
+        BadConfig, CheckpointMismatch: As `train_run`; or a stage cannot go on from another.
     """
-    if not resumes:
-        Stages(recipe, {name: to_json(config) for name, config in configs.items()}).write(folder)
+    check_links(configs)
+    check_order(configs, folder) if resumes else check_free(folder)
+    stages = Stages(recipe, {name: to_json(config) for name, config in configs.items()})
     found = data
     for number, (name, config) in enumerate(configs.items(), start=1):
         stage = folder / name
@@ -110,8 +127,53 @@ def train_stages(
             continue
         logger.info("stage %d of %d: %s", number, len(configs), name)
         begun = (stage / "config.json").is_file()
-        found = train_run(linked(config, folder), stage, data=data, resumes=begun)
+        begins = None if holds_stages(folder) else partial(stages.write, folder)
+        config = linked(config, folder)
+        found = train_run(config, stage, data=data, resumes=begun, begins=begins)
     return worlds.find(config.env, found).data
+
+
+def check_links(configs: Mapping[str, TrainConfig]) -> None:
+    """Refuses stages that could not go on from each other, before the first one is trained.
+
+    Raises:
+        BadConfig: Settings that have to be alike are not.
+    """
+    for name, config in configs.items():
+        for other in _links(config):
+            begins_with = config.start == STAGE + other
+            for key in (*ALIKE, *(WIDTHS if begins_with else ())):
+                mine, its = (attrgetter(key)(one) for one in (config, configs[other]))
+                if mine != its:
+                    raise BadConfig(
+                        f"stage {name} goes on from {other}, so --{key} has to be the same in "
+                        f"both, and is {mine} and {its}. Give --{key} for all stages, without the "
+                        "name of one."
+                    )
+
+
+def check_order(configs: Mapping[str, TrainConfig], folder: Path) -> None:
+    """Refuses further updates of a stage that a later one has gone on from already.
+
+    Raises:
+        BadConfig: There are some to do.
+    """
+    for name, config in configs.items():
+        for other in _links(config):
+            begun = (folder / name / "config.json").is_file()
+            if begun and not is_done(configs[other], folder / other):
+                raise BadConfig(
+                    f"stage {name} in {folder} has begun with {other} as it was, and {other} has "
+                    f"updates left to do. Leave its --iterations as they were (--{name}.iterations "
+                    "are free), or start a new run."
+                )
+
+
+def _links(config: TrainConfig) -> Iterator[str]:
+    """Gives the names of the stages that one goes on from."""
+    for value in (config.start, config.extra.speaker):
+        if value.startswith(STAGE):
+            yield value.removeprefix(STAGE)
 
 
 def linked(config: TrainConfig, folder: Path) -> TrainConfig:

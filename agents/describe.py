@@ -20,6 +20,7 @@ from agents.lessons.speaker import path_of
 from agents.loading import load_narrator
 from agents.routes import RouteTable
 from agents.scene import Scene
+from agents.speaker.narrator import Narrator
 from vln.data.augmented import load_augmented
 from vln.data.splits import EpisodeSet
 from vln.errors import BadConfig, CannotWrite
@@ -59,6 +60,9 @@ class Command:
     """Where the networks live: cpu, cuda, cuda:1."""
     threads: int = 1
     """Threads of matrix products on a CPU."""
+    service: str = ""
+    """Socket of a running server (`python -m vln.service serve`) that encodes what the speaker
+    sees, instead of a store."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -71,15 +75,19 @@ def _run(arguments: Sequence[str] | None) -> int:
     _check(command)
     torch.set_num_threads(command.threads)
     narrator, scene, _, _ = load_narrator(
-        command.run, data=command.data, env=command.env, device=command.device
+        command.run,
+        data=command.data,
+        env=command.env,
+        device=command.device,
+        service=command.service,
     )
-    walks = _walks(command, scene)
-    routes = RouteTable.compile(scene.graph, map(path_of, walks))
-    told = [narrator.texts(routes)] if not command.samples else []
-    sampler = torch.Generator(command.device).manual_seed(command.seed)
-    for _ in range(command.samples):
-        told.append(narrator.texts(routes, sampler=sampler, temperature=command.temperature))
-    instructions = list(zip(*told, strict=True))
+    try:
+        walks = _walks(command, scene)
+        instructions = _told(
+            command, narrator, RouteTable.compile(scene.graph, map(path_of, walks))
+        )
+    finally:
+        scene.close()
     if command.out is None:
         for walk, texts in zip(walks, instructions, strict=True):
             say("\n".join(f"{walk.id}: {text}" for text in texts))
@@ -87,6 +95,18 @@ def _run(arguments: Sequence[str] | None) -> int:
         _write(command.out, walks, instructions)
         say(f"{command.out}: {sum(map(len, instructions)):,} instructions of {len(walks):,} paths")
     return 0
+
+
+def _told(command: Command, narrator: Narrator, routes: RouteTable) -> list[tuple[str, ...]]:
+    """Gives the instructions of every path."""
+    if not command.samples:
+        return [(text,) for text in narrator.texts(routes)]
+    sampler = torch.Generator(command.device).manual_seed(command.seed)
+    draws = [
+        narrator.texts(routes, sampler=sampler, temperature=command.temperature)
+        for _ in range(command.samples)
+    ]
+    return list(zip(*draws, strict=True))
 
 
 def _check(command: Command) -> None:
@@ -126,8 +146,10 @@ def _each_once(episodes: EpisodeSet) -> list[Episode]:
             f"split {episodes.split!r} has no paths to describe ({unlabelled} is held out). Choose "
             "a split with labels."
         )
-    unique = {path_of(episode): episode for episode in reversed(episodes.episodes)}
-    return [replace(e, id=e.id.rpartition("_")[0] or e.id) for e in reversed(unique.values())]
+    unique: dict[object, Episode] = {}
+    for episode in episodes:
+        unique.setdefault(path_of(episode), episode)
+    return [replace(e, id=e.id.rpartition("_")[0] or e.id) for e in unique.values()]
 
 
 def _write(file: Path, walks: Sequence[Episode], instructions: Sequence[Sequence[str]]) -> None:

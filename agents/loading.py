@@ -88,7 +88,8 @@ class Trained:
             raise CheckpointMismatch(
                 f"{self.folder} was trained on --encoder {self.config.encoder}, features "
                 f"{self.state['features'][:16] or 'of none'}, and the features here are "
-                f"{scene.fingerprint[:16] or 'none'}. " + remedy(self.config, scene.data)
+                f"{scene.fingerprint[:16] or 'none'}. {remedy(self.config, scene.data)} What shall "
+                f"see with another --encoder needs a {self.config.agent} trained with it."
             )
 
     def put_into(self, model: nn.Module) -> None:
@@ -131,7 +132,32 @@ def _begin(config: TrainConfig, scene: Scene) -> tuple[Trained | None, Vocabular
         return None, Vocabulary.build(episode.instruction for episode in episodes)
     begun = Trained.read(Path(config.start), agent=config.agent, which=config.start_from)
     begun.check_eyes(scene)
+    if config.select == "dev" != begun.config.select and config.env == begun.config.env:
+        logger.warning(
+            "%s was trained on the houses of dev too (--select %s), so dev chooses checkpoints too "
+            "favourably. Begin with a run of --select dev, or take --select %s here.",
+            begun.folder,
+            begun.config.select,
+            begun.config.select,
+        )
     return begun, begun.vocabulary
+
+
+def check_same_eyes(speaker: TrainConfig, follower: TrainConfig) -> None:
+    """Refuses a speaker that saw each viewpoint otherwise than the follower it speaks to.
+
+    `--eyes elsewhere` gives viewpoints each other's features, which are all the same features.
+
+    Raises:
+        CheckpointMismatch: One of the two has its eyes elsewhere, or both, but not alike.
+    """
+    eyes = [(one.eyes, one.seed if one.eyes == "elsewhere" else 0) for one in (speaker, follower)]
+    if eyes[0] != eyes[1]:
+        raise CheckpointMismatch(
+            f"the speaker was trained with --eyes {speaker.eyes} --seed {speaker.seed}, the "
+            f"follower with --eyes {follower.eyes} --seed {follower.seed}: they do not see the "
+            "same. Train a speaker with the follower's --eyes and --seed."
+        )
 
 
 def load_policy(
@@ -177,6 +203,7 @@ def load_narrator(
     data: Path | None = None,
     env: str = "",
     device: str = "cpu",
+    service: str = "",
 ) -> tuple[Narrator, Scene, TrainConfig, Mapping[str, Any]]:
     """Gives a trained speaker, its scene, its configuration and its checkpoint's state.
 
@@ -187,6 +214,7 @@ def load_narrator(
         data: The world's folder; see `vln.worlds.find`.
         env: Another data set or world than the run's.
         device: Where the networks shall live.
+        service: As for `load_policy`; of no use with a scene.
 
     Raises:
         CheckpointMismatch: No such run, or one that does not fit the data and features found.
@@ -194,7 +222,7 @@ def load_narrator(
     """
     check_device(device)
     trained = Trained.read(folder, agent="speaker", which=which)
-    config = replace(trained.config, device=device)
+    config = replace(trained.config, device=device, service=service)
     if scene is None:
         scene = Scene.open(config, data, env=env, run=trained.folder)
     trained.check_eyes(scene)

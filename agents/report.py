@@ -11,7 +11,6 @@ from agents.config import TrainConfig
 from agents.evaluation import draw_outcomes, sample_walks, score, walk
 from agents.lessons.speaker import Lines
 from agents.loading import load_narrator, load_policy
-from vln.metrics.text import corpus_bleu
 from vln.runs import say
 from vln.viz.maps import draw_paths, write_png
 
@@ -64,19 +63,19 @@ def _report_follower(folder: Path, config: TrainConfig, data: Path) -> None:
 
 
 def _report_speaker(folder: Path, config: TrainConfig, data: Path) -> None:
-    narrator, scene, _, state = load_narrator(folder, data=data, device=config.device)
+    narrator, scene, _, state = load_narrator(
+        folder, data=data, device=config.device, service=config.service
+    )
     say(_headline(folder, config, data, state["progress"]["iteration"], chosen_by="BLEU"))
     say(f"{'split':12}{'paths':>9}{'BLEU':>8}{'EnvDrop':>9}{'word loss':>11}{'words right':>13}")
     splits = _splits(config)
     for split in splits:
         lines = Lines.of(scene.episodes(split), scene.graph, narrator)
         told = narrator.texts(lines.routes)
-        bleu = corpus_bleu(told, lines.references, protocol="sacrebleu").score
-        envdrop = corpus_bleu(told, lines.references, protocol="envdrop").score
-        likely = lines.likelihood(narrator)
+        judged = lines.judge(narrator, told)
         say(
-            f"{split:12}{len(told):>9}{bleu:>8.1f}{envdrop:>9.1f}{likely['word_loss']:>11.3f}"
-            f"{100 * likely['word_accuracy']:>12.1f}%"
+            f"{split:12}{len(told):>9}{judged['bleu']:>8.1f}{judged['bleu_envdrop']:>9.1f}"
+            f"{judged['word_loss']:>11.3f}{100 * judged['word_accuracy']:>12.1f}%"
         )
     for place in np.unique(np.linspace(0, len(told) - 1, EXAMPLES).astype(int)).tolist():
         say(f"{splits[-1]} path {place}: {told[place]}")

@@ -39,11 +39,7 @@ class Stages:
         Raises:
             BadConfig: The folder holds a run or a recipe, or cannot be written to.
         """
-        if (folder / FILE).exists() or (folder / "config.json").exists():
-            raise BadConfig(
-                f"{folder} already holds a run. Go on with `--resume {folder}`, or choose another "
-                "folder with --out."
-            )
+        check_free(folder)
         content = {"recipe": self.recipe, "stages": self.configs}
         try:
             with atomic(folder / FILE) as stream:
@@ -67,6 +63,19 @@ class Stages:
             raise CheckpointMismatch(
                 f"{folder / FILE} cannot be read ({error}). Start a new run."
             ) from None
+
+
+def check_free(folder: Path) -> None:
+    """Refuses a folder that holds a run or a recipe.
+
+    Raises:
+        BadConfig: It does.
+    """
+    if holds_stages(folder) or (folder / "config.json").exists():
+        raise BadConfig(
+            f"{folder} already holds a run. Go on with `--resume {folder}`, or choose another "
+            "folder with --out."
+        )
 
 
 def holds_stages(folder: Path) -> bool:

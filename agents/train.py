@@ -98,7 +98,8 @@ def _run(given: list[str]) -> int:
             )
             report_stages(asked.configs, folder, data)
     except KeyboardInterrupt:
-        sys.stderr.write(f"\nstopped; go on with --resume {folder}\n")
+        how = f"go on with --resume {folder}" if folder.exists() else "nothing had begun"
+        sys.stderr.write(f"\nstopped; {how}\n")
         raise
     return 0
 
@@ -124,7 +125,29 @@ def _parse(given: list[str]) -> Asked:
     }
     if "" in stages:
         check_stages(stages[""].config)
+    else:
+        _check_whole(stages, defaults)
     return Asked(recipe, stages, reason)
+
+
+def _check_whole(stages: Mapping[str, Command], defaults: Mapping[str, TrainConfig]) -> None:
+    """Refuses what cannot be said of a single stage of a recipe.
+
+    Raises:
+        BadConfig: A stage has another folder than the others, or trains another kind of agent.
+    """
+    first = next(iter(stages.values()))
+    for name, command in stages.items():
+        if replace(command, config=first.config) != first:
+            raise BadConfig(
+                "--out, --resume, --data and --or-houses are those of all stages together. Give "
+                "them without the name of a stage."
+            )
+        if command.config.agent != defaults[name].agent:
+            raise BadConfig(
+                f"--agent {command.config.agent}, but stage {name} trains a "
+                f"{defaults[name].agent}. Leave --agent out, or name the recipe of one run."
+            )
 
 
 def _resumed(given: list[str], folder: Path) -> Asked:
@@ -149,6 +172,7 @@ def _resumed(given: list[str], folder: Path) -> Asked:
                 "and --service may change. Leave the other flags out, or start a new run."
             )
         commands[name] = command
+    _check_whole(commands, defaults)
     return Asked(saved.recipe, commands)
 
 
@@ -168,18 +192,22 @@ def _command(given: list[str], default: TrainConfig) -> Command:
 
 
 def _of_stage(given: list[str], stage: str, stages: Mapping[str, object]) -> list[str]:
-    """Gives the arguments that hold for a stage: its own ones without its name, and everybody's."""
-    kept, is_kept = [], True
+    """Gives the arguments that hold for a stage: everybody's, and its own ones without its name.
+
+    Its own come last, where they count however the command line has them.
+    """
+    common: list[str] = []
+    own: list[str] = []
+    kept = common
     for argument in given:
         if argument.startswith("--"):
             owner, dot, rest = argument.removeprefix("--").partition(".")
             owner = owner.replace("-", "_")
             is_owned = bool(stage) and bool(dot) and owner in stages
-            is_kept = not is_owned or owner == stage
+            kept = common if not is_owned else own if owner == stage else []
             argument = f"--{rest}" if is_owned else argument
-        if is_kept:
-            kept.append(argument)
-    return kept
+        kept.append(argument)
+    return common + own
 
 
 def _in_houses(config: TrainConfig) -> TrainConfig:
@@ -221,9 +249,9 @@ def _check_resumed(command: Command) -> None:
 def _take(given: list[str], flag: str) -> tuple[list[str], str | None]:
     """Gives the arguments without a flag and its value, and the value."""
     for index, argument in enumerate(given):
-        name, _, value = argument.partition("=")
+        name, equals, value = argument.partition("=")
         if name == flag:
-            if value:
+            if equals:
                 return given[:index] + given[index + 1 :], value
             if index + 1 == len(given):
                 raise BadConfig(f"{flag} needs a value after it.")

@@ -14,13 +14,21 @@ import torch
 import tyro
 
 from agents.base import Agent
+from agents.config import TrainConfig
 from agents.evaluation import walk
 from agents.follower.policy import FollowerPolicy
-from agents.loading import Trained, check_instructions, load_narrator, load_policy
+from agents.loading import (
+    Trained,
+    check_instructions,
+    check_same_eyes,
+    load_narrator,
+    load_policy,
+)
 from agents.scene import Scene
 from agents.scripted import SCRIPTED
 from agents.search.candidates import SearchSettings
 from agents.search.pragmatic import PragmaticSearch, ranking_of
+from agents.speaker.narrator import Narrator
 from agents.stages import holds_stages
 from benchmarks.score import load_split
 from vln import worlds
@@ -220,24 +228,17 @@ def _trained(choice: Choice, folder: Path) -> Player:
         "world": scene.graph.world,
     }
     player = Player(title, policy, scene.graph, episodes, config.max_steps, about)
-    return _searching(player, choice, policy, scene, folder)
+    return _searching(player, choice, policy, scene, config)
 
 
 def _searching(
-    player: Player, choice: Choice, policy: FollowerPolicy, scene: Scene, folder: Path
+    player: Player, choice: Choice, policy: FollowerPolicy, scene: Scene, config: TrainConfig
 ) -> Player:
     """Gives the player that searches where it is asked to."""
     search = choice.search
     if search.rule == "none":
         return player
-    narrator = None
-    if search.rule != "follower":
-        if search.speaker is None and not holds_stages(folder):
-            raise BadConfig(
-                f"--search.rule {search.rule} needs a speaker: --search.speaker RUN, a run of "
-                "`python -m agents.train --agent speaker`; or take --search.rule follower."
-            )
-        narrator, *_ = load_narrator(search.speaker or folder, scene, device=choice.device)
+    narrator = None if search.rule == "follower" else _speaker(choice, scene, config)
     settings = SearchSettings(
         candidates=search.candidates, expansions=search.expansions, max_steps=player.max_steps
     )
@@ -262,6 +263,26 @@ def _searching(
         searcher=PragmaticSearch(policy, scene.graph, narrator, ranking, settings),
         explores=search.explores,
     )
+
+
+def _speaker(choice: Choice, scene: Scene, config: TrainConfig) -> Narrator:
+    """Gives the speaker that says which of a follower's routes is meant."""
+    rule, run = choice.search.rule, choice.run
+    assert run is not None
+    if choice.search.speaker is None and not holds_stages(run):
+        raise BadConfig(
+            f"--search.rule {rule} needs a speaker: --search.speaker RUN, a run of "
+            "`python -m agents.train --agent speaker`; or take --search.rule follower."
+        )
+    if config.hide == "instruction":
+        raise BadConfig(
+            f"--search.rule {rule} lets a speaker read the instructions that are hidden from "
+            f"{run}. Take --search.rule follower."
+        )
+    folder = choice.search.speaker or run
+    narrator, _, trained, _ = load_narrator(folder, scene, device=choice.device)
+    check_same_eyes(trained, config)
+    return narrator
 
 
 def _selection(split: str) -> str:

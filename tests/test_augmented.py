@@ -132,7 +132,7 @@ def test_pieces_of_words_are_joined(load, encoded):
 
     episodes = load(encoded([[2, 4, 5, 6, 7, 3, 0]]), words=words)
 
-    assert instructions(episodes)[1] == "hallways ."
+    assert instructions(episodes)[1] == "hallways."
 
 
 def test_a_word_the_vocabulary_did_not_know_is_one_unknown_word(load, encoded):

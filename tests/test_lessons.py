@@ -1,6 +1,7 @@
 """What a follower is taught beside labelled paths, and what it refuses to be taught."""
 
 import json
+import shutil
 from dataclasses import replace
 
 import numpy as np
@@ -90,14 +91,15 @@ def test_without_further_paths_nothing_is_told(speaker, tmp_path):
 
 
 @pytest.mark.parametrize("kind", ["environment", "batch"])
-def test_a_mask_is_drawn_for_every_environment_or_for_the_batch(speaker, tmp_path, kind):
+def test_a_mask_is_drawn_for_every_environment_or_for_a_mini_batch(speaker, tmp_path, kind):
     taught = lessons(translating(speaker, mask=kind), tmp_path)
     rows = taught._order.draw(taught.rows, taught._draws)
     mask = taught._mask(rows)
     scans = taught._scan[rows]
     assert set(mask.unique().tolist()) == {0.0, 2.0}
     same = (mask[:, None] == mask[None]).all(dim=2).numpy()
-    expected = np.ones_like(same) if kind == "batch" else scans[:, None] == scans[None]
+    group = np.arange(len(rows)) // SMALL.batch if kind == "batch" else scans
+    expected = group[:, None] == group[None]
     assert len(np.unique(scans)) > 1
     np.testing.assert_array_equal(same, expected)
 
@@ -201,6 +203,18 @@ def test_paths_of_a_file_in_other_scans_are_left_out(written):
     assert {e.start.scan for e in found}.isdisjoint(e.start.scan for e in scene.episodes("dev"))
 
 
+def test_paths_of_val_seen_are_left_out_of_a_file(written):
+    scene = Scene.open(SMALL)
+    records = json.loads(written.read_text())
+    scans = {e.start.scan for e in scene.episodes("train_fit")}
+    seen = next(e for e in scene.episodes("val_seen") if e.start.scan in scans)
+    given = {"scan": seen.start.scan, "path": list(seen.reference), "heading": 1.0}
+    written.write_text(json.dumps([*records, {**given, "instructions": ["Walk on."]}]))
+    found = extra_paths(replace(SMALL, extra=ExtraConfig(paths=str(written), words="file")), scene)
+    assert seen.reference not in {e.reference for e in found}
+    assert len(found) == 8
+
+
 def test_the_words_of_a_file_need_no_speaker(written, tmp_path):
     config = replace(SMALL, extra=ExtraConfig(paths=str(written), words="file"), batch=4)
     taught = lessons(config, tmp_path)
@@ -222,9 +236,59 @@ def test_a_speaker_with_other_eyes_is_refused(speaker, tmp_path):
         lessons(config, tmp_path)
 
 
+def test_a_speaker_with_its_eyes_elsewhere_is_refused(speaker, tmp_path):
+    with pytest.raises(CheckpointMismatch, match="do not see the same"):
+        lessons(replace(translating(speaker), eyes="elsewhere"), tmp_path)
+
+
+def test_a_blind_speaker_teaches_a_blind_follower(tmp_path):
+    blind = replace(SMALL, encoder="none", iterations=1)
+    train_run(replace(blind, agent="speaker"), tmp_path / "run", data=None, resumes=False)
+    extra = ExtraConfig(paths="sampled", speaker=str(tmp_path / "run"))
+    taught = lessons(replace(blind, extra=extra), tmp_path)
+    assert taught.accumulate()["extra_imitation_loss"] > 0
+
+
+def test_an_agent_without_instructions_is_not_told_any_by_the_speaker(
+    speaker, tmp_path, monkeypatch
+):
+    taught = lessons(replace(translating(speaker), hide="instruction"), tmp_path)
+    read, encode = [], taught.model.encoder.forward
+
+    def reading(words, *given, **named):
+        read.append(words)
+        return encode(words, *given, **named)
+
+    monkeypatch.setattr(taught.model.encoder, "forward", reading)
+    taught.accumulate()
+    assert [words.shape[1] for words in read] == [2, 2]  # <BOS> and <EOS>
+
+
+def test_weights_that_have_seen_the_houses_of_dev_are_said_to_have(tmp_path, caplog):
+    every = replace(SMALL, select="val_unseen", iterations=1)
+    train_run(every, tmp_path / "run", data=None, resumes=False)
+    lessons(replace(SMALL, start=str(tmp_path / "run")), tmp_path, FollowerLessons)
+    assert "was trained on the houses of dev too" in caplog.text
+
+
+def test_a_speaker_is_loaded_without_the_server_it_was_trained_with(speaker, tmp_path):
+    shutil.copytree(speaker, tmp_path / "run")
+    config = json.loads((speaker / "config.json").read_text())
+    (tmp_path / "run" / "config.json").write_text(json.dumps(config | {"service": "gone.sock"}))
+    load_narrator(tmp_path / "run")
+    with pytest.raises(BadConfig, match="needs no server"):
+        load_narrator(tmp_path / "run", service="other.sock")
+
+
+def test_instructions_are_not_hidden_from_a_speaker():
+    with pytest.raises(BadConfig, match="learns from nothing else"):
+        replace(SMALL, agent="speaker", hide="instruction")
+
+
 @pytest.mark.parametrize(
     ("extra", "part"),
     [
+        ({"speaker": "x"}, "without paths to learn from"),
         ({"paths": "sampled"}, "needs a speaker"),
         ({"paths": "sampled", "words": "file"}, "come without words"),
         ({"paths": "sampled", "speaker": "x", "count": -1}, "expected 0"),

@@ -375,3 +375,10 @@ def test_recipes_multiply_in_what_the_processor_has(tmp_path, flags, expected):
 
 def test_a_processor_that_nobody_describes_multiplies_in_float32(tmp_path):
     assert native_precision(tmp_path / "missing") == "float32"
+
+
+def test_a_gpus_masks_are_kept_until_it_is_known_which_one():
+    drop = Dropout(0)
+    drop.restore(drop.state() | {"device": [1, 2, 3]})
+    drop(torch.ones(8), 0.5)
+    assert drop.state()["device"] == [1, 2, 3]

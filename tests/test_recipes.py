@@ -1,15 +1,20 @@
 """Recipes: one command for several stages, each resumable, those done skipped."""
 
+import shutil
+from dataclasses import replace
+
 import orjson
 import pytest
 
 from agents import course, train
 from agents.config import from_json
+from agents.loading import Trained
 from agents.recipes import STAGED, names, stages_of
 from agents.stages import stage_of
 from agents.trainer import LAST, Trainer
+from benchmarks.players import Choice, SearchChoice, open_player
 from vln import checkpoint
-from vln.errors import CheckpointMismatch
+from vln.errors import BadConfig, CheckpointMismatch
 from vln.runs import Run
 
 SMALL = [
@@ -76,6 +81,39 @@ def test_a_flag_holds_for_all_stages_and_one_with_a_name_for_that_stage(tmp_path
     assert configs["back_translation"].learning.reinforcement
 
 
+def test_a_stages_own_flag_counts_wherever_it_stands():
+    given = ["--speaker.optim.lr=0.25", "--optim.lr", "0.5", "--speaker.evaluate", "dev", "test"]
+    configs = train._parse(["--recipe", "envdrop", *given, "--evaluate", "val_seen"]).configs
+    assert [config.optim.lr for config in configs.values()] == [0.25, 0.5, 0.5]
+    assert [config.evaluate for config in configs.values()] == [
+        ("dev", "test"),
+        ("val_seen",),
+        ("val_seen",),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("flags", "part"),
+    [
+        (["--speaker.out", "x"], "of all stages together"),
+        (["--follower.data", "x"], "of all stages together"),
+        (["--agent", "follower"], "stage speaker trains a speaker"),
+        (["--follower.model.hidden", "8"], "--model.hidden has to be the same"),
+        (["--speaker.encoder", "none"], "--encoder has to be the same"),
+        (["--speaker.select", "val_unseen"], "--select has to be the same"),
+        (["--batch", "100000"], "Choose a smaller --batch"),
+    ],
+)
+def test_stages_that_cannot_be_are_refused_before_anything_is_written(
+    tmp_path, capsys, flags, part
+):
+    folder = tmp_path / "run"
+    asked = ["--recipe", "envdrop", *SMALL, "--out", str(folder), *flags]
+    assert train.main(asked) == 2
+    assert part in capsys.readouterr().err
+    assert not folder.exists()
+
+
 def test_a_flag_of_a_stage_that_is_not_there_is_a_typo(capsys):
     with pytest.raises(SystemExit):
         train._parse(["--recipe", "envdrop", "--speeker.iterations", "3"])
@@ -85,6 +123,40 @@ def test_a_flag_of_a_stage_that_is_not_there_is_a_typo(capsys):
 def test_resuming_a_whole_recipe_trains_nothing(whole, monkeypatch):
     monkeypatch.setattr(Trainer, "train", lambda self: pytest.fail("trained again"))
     assert train.main(["--resume", str(whole)]) == 0
+
+
+def test_a_stage_that_others_have_gone_on_from_is_left_as_it_is(whole, capsys):
+    assert train.main(["--resume", str(whole), "--iterations", "3"]) == 2
+    assert "stage back_translation" in capsys.readouterr().err
+    assert checkpoint.load(whole / "speaker" / LAST)[1]["progress"]["iteration"] == 2
+
+
+def test_a_recipe_goes_on_in_another_folder(whole, tmp_path, monkeypatch):
+    folder = tmp_path / "moved"
+    shutil.copytree(whole, folder)
+    for file in (folder / "back_translation" / "checkpoints").iterdir():
+        file.unlink()
+    opened, read = [], Trained.read.__func__
+
+    def reading(kind, run, **how):
+        opened.append(run)
+        return read(kind, run, **how)
+
+    monkeypatch.setattr(Trained, "read", classmethod(reading))
+    assert train.main(["--resume", str(folder)]) == 0
+    assert all(run.is_relative_to(folder) for run in opened)
+
+
+def test_a_speaker_does_not_read_for_an_agent_that_may_not(whole, tmp_path):
+    folder = tmp_path / "run"
+    shutil.copytree(whole, folder)
+    file = folder / "back_translation" / "config.json"
+    file.write_bytes(orjson.dumps(orjson.loads(file.read_bytes()) | {"hide": "instruction"}))
+    choice = Choice(split="val_seen", run=folder, search=SearchChoice(rule="envdrop"))
+    with pytest.raises(BadConfig, match="hidden from"):
+        open_player(choice)
+    search = replace(choice.search, rule="follower", candidates=2, expansions=4)
+    assert open_player(replace(choice, search=search)).searcher
 
 
 @pytest.mark.parametrize("stage", range(3))

@@ -7,7 +7,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vln.errors import BadConfig, CorruptData, MissingData
-from vln.text import Vocabulary, decode, encode_bytes, tokenize
+from vln.text import (
+    Vocabulary,
+    decode,
+    encode_bytes,
+    sentence,
+    tokenize,
+)
 
 SMALL = Vocabulary(("<PAD>", "<UNK>", "<EOS>", "go", "left", "<BOS>"))
 
@@ -118,3 +124,22 @@ def test_eighty_of_r2rs_training_instructions_are_longer_than_eighty_tokens(real
     lengths = Vocabulary.from_file(real_data / "r2r" / "train_vocab.txt").num_tokens(texts)
     assert (np.count_nonzero(lengths > 80), lengths.max() - 2) == (80, 156)
     assert (lengths - 2).mean() == pytest.approx(29.4, abs=0.15)
+
+
+def test_texts_are_read_as_the_same_words_again():
+    said = ["walk past the sofa, then stop.", 'turn left at the "exit" sign', "go up (to the top)."]
+    words = Vocabulary.build(said * 5)
+    ids, _ = words.encode(said)
+    assert words.texts(ids)[0] == said[0]
+    np.testing.assert_array_equal(words.encode(words.texts(ids))[0], ids)
+
+
+def test_nearly_all_of_r2rs_instructions_are_read_as_the_same_words_again(real_data):
+    records = json.loads((real_data / "r2r" / "R2R_val_unseen.json").read_bytes())
+    tokens = [tokenize(text) for record in records for text in record["instructions"]]
+    other = sum(tokenize(sentence(words)) != words for words in tokens)
+    assert other <= 2
+
+
+def test_a_text_ends_where_the_end_is_marked():
+    assert SMALL.texts(np.array([[5, 3, 4, 2, 3, 3], [5, 3, 3, 0, 0, 0]])) == ["go left", "go go"]

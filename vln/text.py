@@ -29,6 +29,7 @@ _SEPARATORS = re.compile(r"(\W+)")
 _PUNCTUATION = frozenset(string.punctuation)
 _STOP = "."  # two of them with a space between are one word, two without are another
 _MARKS = re.escape(string.punctuation.replace("_", "").replace(_STOP, ""))
+_BEFORE_MARK = re.compile(r"(?<=[a-z0-9]) (?=[.,;:!?])")
 _BETWEEN_MARKS = re.compile(rf"(?<=[{_MARKS}]) (?=[.{_MARKS}])|(?<=[.]) (?=[{_MARKS}])")
 
 
@@ -48,9 +49,9 @@ def sentence(words: Iterable[str]) -> str:
     """Gives a text that `tokenize` splits into these words again, all but always.
 
     Marks that follow each other with a space between them would be read as one word, so they stand
-    without.
+    without, and so do those that end a phrase, as people write them.
     """
-    return _BETWEEN_MARKS.sub("", " ".join(words))
+    return _BEFORE_MARK.sub("", _BETWEEN_MARKS.sub("", " ".join(words)))
 
 
 @dataclass(frozen=True, slots=True)

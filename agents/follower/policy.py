@@ -43,7 +43,7 @@ class Told(NamedTuple):
     """What a batch of B rows is told in place of its own instructions.
 
     `words` (B, L) int64 zero-padded word ids and their `lengths` (B,), or None for the episodes'
-    own; `mask` (B, D), see `Decoder.unroll`.
+    own; `mask` (B, D), see `Decoder.unroll`. A policy that hides instructions hides these as well.
     """
 
     words: Ints | None = None
@@ -117,10 +117,10 @@ class FollowerPolicy:
         """Encodes the instructions of a new batch."""
         self.dropout.enabled = self.model.training
         told = self._told or Told()
-        if told.words is not None and told.lengths is not None:
-            words, lengths = told.words, told.lengths
-        else:
+        if told.words is None or told.lengths is None or self.hides_instructions:
             words, lengths = self._read(turn.observation["instruction"])
+        else:
+            words, lengths = told.words, told.lengths
         encoded = self.model.encoder(
             torch.from_numpy(words).to(self.device),
             pack(lengths, words.shape[1], device=self.device),

@@ -69,8 +69,8 @@ class SpeakerLessons:
 
     @property
     def clipped(self) -> Sequence[nn.Module]:
-        """Everything together."""
-        return (self.model,)
+        """Encoder and decoder, as in EnvDrop."""
+        return (self.model.encoder, self.model.decoder)
 
     @property
     def vocabulary(self) -> Vocabulary:
@@ -87,24 +87,14 @@ class SpeakerLessons:
         return {"word_loss": float(loss.detach())}
 
     def judge(self, split: str) -> Mapping[str, float]:
-        """Gives BLEU-4 in percent, and how likely people's own words are to it.
-
-        One instruction is made for every path, and all that people wrote of it are the references;
-        `bleu` is sacrebleu's, `bleu_envdrop` by EnvDrop's definition. `word_loss` is the mean over
-        words in nats, `word_accuracy` the share of words that are likeliest where people said them.
-        """
+        """Gives what `Lines.judge` gives of one instruction for every path."""
         self.model.eval()
         if split not in self._judged:
             self._judged[split] = Lines.of(
                 self.scene.episodes(split), self.scene.graph, self.narrator
             )
         lines = self._judged[split]
-        told = self.narrator.texts(lines.routes)
-        return {
-            "bleu": corpus_bleu(told, lines.references, protocol="sacrebleu").score,
-            "bleu_envdrop": corpus_bleu(told, lines.references, protocol="envdrop").score,
-            **lines.likelihood(self.narrator),
-        }
+        return lines.judge(self.narrator, self.narrator.texts(lines.routes))
 
     def merit(self, judged: Mapping[str, float]) -> float:
         """Gives sacrebleu's BLEU."""
@@ -161,8 +151,29 @@ class Lines:
         words = np.ascontiguousarray(self._words[rows, : lengths.max()])
         return narrator.logits(narrator.look(self.routes, self._path[rows]), words, lengths)
 
+    def judge(self, narrator: Narrator, told: Sequence[str]) -> dict[str, float]:
+        """Gives BLEU-4 in percent, and how likely people's own words are to a speaker.
+
+        Args:
+            narrator: The speaker.
+            told: Its instruction for every path; all that people wrote of a path are references.
+
+        Returns:
+            `bleu` is sacrebleu's, `bleu_envdrop` by EnvDrop's definition; and see `likelihood`.
+        """
+        return {
+            "bleu": corpus_bleu(told, self.references, protocol="sacrebleu").score,
+            "bleu_envdrop": corpus_bleu(told, self.references, protocol="envdrop").score,
+            **self.likelihood(narrator),
+        }
+
     def likelihood(self, narrator: Narrator) -> dict[str, float]:
-        """Gives the mean loss of a word in nats, and the share of words that are likeliest."""
+        """Gives how well people's words are foretold, each from those before it.
+
+        Returns:
+            `word_loss`, the mean over words in nats, and `word_accuracy`, the share of words that
+            are likeliest where people said them.
+        """
         loss, right, count = 0.0, 0, 0
         for start in range(0, len(self._path), AT_ONCE):
             with torch.no_grad():

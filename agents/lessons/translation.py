@@ -20,7 +20,7 @@ from agents.config import ExtraConfig, TrainConfig
 from agents.follower.policy import Told
 from agents.lessons.follower import FollowerLessons
 from agents.lessons.speaker import path_of
-from agents.loading import check_instructions, load_narrator
+from agents.loading import check_instructions, check_same_eyes, load_narrator
 from agents.routes import RouteTable
 from agents.scene import Scene, training_split
 from agents.speaker.narrator import Narrator
@@ -52,12 +52,11 @@ class TranslationLessons(FollowerLessons):
     def __init__(self, config: TrainConfig, scene: Scene, run: Run) -> None:
         super().__init__(config, scene, run)
         extra = extra_paths(config, scene)
-        self._further = VectorExpertActions(
-            PanoramaVectorEnv(
-                num_envs=self.rows, graph=scene.graph, episodes=extra, max_steps=config.max_steps
-            )
+        episodes = PanoramaVectorEnv(
+            num_envs=self.rows, graph=scene.graph, episodes=extra, max_steps=config.max_steps
         )
-        self._scan = scene.graph.scan_index[self._table.start]
+        self._further = VectorExpertActions(episodes)
+        self._scan = scene.graph.scan_index[episodes.table.start]
         self._order = EpisodeOrder(len(extra))
         self._draws, self._masks = run.rng("extra episodes"), run.rng("environment masks")
         self.narrator: Narrator | None = None
@@ -66,13 +65,12 @@ class TranslationLessons(FollowerLessons):
             self._routes = RouteTable.compile(scene.graph, map(path_of, extra))
             self._check_words(self.narrator)
         else:
-            check_instructions(extra, self.vocabulary, max_words=config.model.max_words)
-
-    @property
-    def _table(self) -> Any:  # noqa: ANN401
-        inner = self._further.unwrapped
-        assert isinstance(inner, PanoramaVectorEnv)
-        return inner.table
+            check_instructions(
+                extra,
+                self.vocabulary,
+                max_words=config.model.max_words,
+                is_read=config.hide != "instruction",
+            )
 
     def _check_words(self, narrator: Narrator) -> None:
         if narrator.vocabulary != self.vocabulary:
@@ -104,11 +102,12 @@ class TranslationLessons(FollowerLessons):
         features, chosen = self.model.sizes.features, self.config.extra.mask
         if not features or chosen == "none":
             return None
-        scans, place = np.unique(self._scan[rows], return_inverse=True)
-        if chosen == "batch":
-            scans, place = scans[:1], np.zeros_like(place)
+        batch = np.arange(len(rows)) // self.config.batch
+        kinds, place = np.unique(
+            self._scan[rows] if chosen == "environment" else batch, return_inverse=True
+        )
         drop = self.config.model.feature_dropout
-        kept = self._masks.random((len(scans), features), dtype=np.float32) >= drop
+        kept = self._masks.random((len(kinds), features), dtype=np.float32) >= drop
         return self._tensor((kept / np.float32(1 - drop))[place])
 
     def state(self) -> dict[str, Any]:
@@ -131,13 +130,16 @@ class TranslationLessons(FollowerLessons):
 
 def _speaker(config: TrainConfig, scene: Scene) -> Narrator:
     """Gives the speaker, in the scene of the follower: with its eyes or not at all."""
-    narrator, *_ = load_narrator(Path(config.extra.speaker), scene, device=config.device)
+    narrator, _, trained, _ = load_narrator(Path(config.extra.speaker), scene, device=config.device)
+    check_same_eyes(trained, config)
     narrator.max_words = min(narrator.max_words, config.model.max_words)
     return narrator
 
 
 def extra_paths(config: TrainConfig, scene: Scene) -> EpisodeSet:
     """Gives the further paths that a configuration names, all of them in scans trained on.
+
+    No sampled path is a labelled one, and none of a file is one of val_seen.
 
     Raises:
         BadConfig: There are none, too few, or some without the words that are asked for.
@@ -165,13 +167,27 @@ def _labelled(scene: Scene, scans: Collection[str]) -> Iterator[tuple[str, Seque
 
 
 def _of_file(extra: ExtraConfig, scene: Scene, scans: Collection[str]) -> EpisodeSet:
-    """Gives the paths of a file that lie in scans trained on: others would give tests away."""
+    """Gives the paths of a file that lie in scans trained on: others would give tests away.
+
+    So would the paths of val_seen, which lie in these scans.
+    """
     words = read_words(Path(extra.vocabulary)) if extra.vocabulary else None
     found = load_augmented(Path(extra.paths), scene.graph, words=words)
-    kept = tuple(episode for episode in found if episode.start.scan in scans)
+    reported = {(one.start.scan, one.reference) for one in scene.episodes("val_seen")}
+    kept = tuple(
+        one
+        for one in found
+        if one.start.scan in scans and (one.start.scan, one.reference) not in reported
+    )
     if len(kept) < len(found):
         left = len(found) - len(kept)
-        logger.info("%d paths of %s are not in scans trained on: left out", left, extra.paths)
+        logger.info(
+            "%d of %d episodes of %s are not in scans trained on, or are on paths of val_seen: "
+            "left out",
+            left,
+            len(found),
+            extra.paths,
+        )
     if not kept:
         raise BadConfig(f"--extra.paths {extra.paths} has no path in a scan that is trained on.")
     silent = sum(not episode.instruction.strip() for episode in kept)

@@ -25,6 +25,7 @@ class Dropout:
         self.enabled = True
         self._rng = np.random.Generator(np.random.SFC64(seed))
         self._device_rng: torch.Generator | None = None
+        self._device_state: list[int] | None = None  # until it is known which device
         self._seed = seed
 
     def __call__(self, values: Tensor, probability: float) -> Tensor:
@@ -39,6 +40,9 @@ class Dropout:
         if values.device.type != "cpu":
             if self._device_rng is None:
                 self._device_rng = torch.Generator(values.device).manual_seed(self._seed)
+                if self._device_state is not None:
+                    held = torch.tensor(self._device_state, dtype=torch.uint8)
+                    self._device_rng.set_state(held)
             noise = torch.empty_like(values, dtype=torch.float32)
             noise.uniform_(generator=self._device_rng)
             return (noise >= probability).view(torch.uint8), 1 / (1 - probability)
@@ -56,17 +60,16 @@ class Dropout:
         state = {key: _plain(value) for key, value in self._rng.bit_generator.state.items()}
         if self._device_rng is not None:
             state["device"] = self._device_rng.get_state().tolist()
+        elif self._device_state is not None:
+            state["device"] = self._device_state
         return state
 
     def restore(self, state: dict[str, Any]) -> None:
         """Continues where `state` was taken."""
         parts = dict(state)
-        device = parts.pop("device", None)
+        self._device_rng, self._device_state = None, parts.pop("device", None)
         parts["state"] = {"state": np.array(parts["state"]["state"], dtype=np.uint64)}
         self._rng.bit_generator.state = parts
-        if device is not None:
-            self._device_rng = torch.Generator("cuda")
-            self._device_rng.set_state(torch.tensor(device, dtype=torch.uint8))
 
 
 def _plain(value: Any) -> Any:  # noqa: ANN401
