@@ -103,8 +103,7 @@ def train_stages(
     """Trains a recipe's stages in order, skipping those that are done.
 
     Args:
-        configs: Settings by the stage's name; those that go on from others name them after
-            `stage:`.
+        configs: Settings by the stage's name, by which others name it after `stage:`.
         folder: Gets a run for every stage, and `recipe.json`.
         recipe: Its name.
         data: The world's folder; see `vln.worlds.find`.
@@ -117,7 +116,10 @@ def train_stages(
         BadConfig, CheckpointMismatch: As `train_run`; or a stage cannot go on from another.
     """
     check_links(configs)
-    check_order(configs, folder) if resumes else check_free(folder)
+    if resumes:
+        check_order(configs, folder)
+    else:
+        check_free(folder)
     stages = Stages(recipe, {name: to_json(config) for name, config in configs.items()})
     found = data
     for number, (name, config) in enumerate(configs.items(), start=1):
@@ -128,8 +130,7 @@ def train_stages(
         logger.info("stage %d of %d: %s", number, len(configs), name)
         begun = (stage / "config.json").is_file()
         begins = None if holds_stages(folder) else partial(stages.write, folder)
-        config = linked(config, folder)
-        found = train_run(config, stage, data=data, resumes=begun, begins=begins)
+        found = train_run(linked(config, folder), stage, data=data, resumes=begun, begins=begins)
     return worlds.find(config.env, found).data
 
 

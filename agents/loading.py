@@ -303,6 +303,25 @@ def check_instructions(
         return
     texts = [episode.instruction for episode in episodes]
     length = vocabulary.num_tokens(texts)
+    _refuse_unreadable(episodes, texts, length, vocabulary)
+    cut = int((length > max_words).sum())
+    if cut:
+        logger.info(
+            "%d of %d %s instructions have more than %d words and lose their end "
+            "(--model.max-words)",
+            cut,
+            len(texts),
+            episodes.split,
+            max_words,
+        )
+
+
+def _refuse_unreadable(
+    episodes: EpisodeSet,
+    texts: Sequence[str],
+    length: npt.NDArray[np.int64],
+    vocabulary: Vocabulary,
+) -> None:
     for wrong, problem in (
         (length <= 2, "is empty"),
         (length > LONGEST + 2, f"is longer than {LONGEST:,} words, which no instruction is"),
@@ -316,16 +335,6 @@ def check_instructions(
                 f"knows {len(vocabulary):,} words, those of its training data. Correct "
                 f"{episodes.file}, or use an agent trained on this language."
             )
-    cut = int((length > max_words).sum())
-    if cut:
-        logger.info(
-            "%d of %d %s instructions have more than %d words and lose their end "
-            "(--model.max-words)",
-            cut,
-            len(texts),
-            episodes.split,
-            max_words,
-        )
 
 
 def _is_understood(texts: Sequence[str], vocabulary: Vocabulary) -> npt.NDArray[np.bool_]:
