@@ -69,7 +69,16 @@ def is_asked(folder: Path, split: str, *sources: Path) -> bool:
     return all(is_fresh(file, *sources) for file in files)
 
 
-def ask(follower: Player, speaker: Path, scene: Scene, *, split: str, seed: int, out: Path) -> None:
+def ask(
+    follower: Player,
+    speaker: Path,
+    scene: Scene,
+    *,
+    split: str,
+    seed: int,
+    out: Path,
+    device: str = "cpu",
+) -> None:
     """Lets a speaker describe every path of a split, and a follower walk by that.
 
     Args:
@@ -79,8 +88,9 @@ def ask(follower: Player, speaker: Path, scene: Scene, *, split: str, seed: int,
         split: With labels.
         seed: Of the shuffling.
         out: Folder for texts and walks.
+        device: Where the speaker's networks live.
     """
-    narrator, *_ = load_narrator(speaker, scene)
+    narrator, *_ = load_narrator(speaker, scene, device=device)
     episodes = scene.episodes(split)
     lines = Lines.of(episodes, scene.graph, narrator)
     generated = narrator.texts(lines.routes)

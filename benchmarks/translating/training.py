@@ -213,7 +213,15 @@ class Study:
             return
         player = self._player(follower)
         for split in missing:
-            ask(player, speaker, self.scene, split=split, seed=seed, out=folder)
+            ask(
+                player,
+                speaker,
+                self.scene,
+                split=split,
+                seed=seed,
+                out=folder,
+                device=config.device,
+            )
 
 
 def _digest(file: Path) -> str:
