@@ -15,11 +15,9 @@ from agents.scene import Scene
 from agents.trainer import LAST, Trainer
 from benchmarks import translation
 from benchmarks.study.setup import UNSEEN
-from benchmarks.translating import training
 from benchmarks.translating.naming import objects_in
 from benchmarks.translating.setup import ABOUT, Config, rows_of, training_of
 from benchmarks.translating.spoken import shuffled
-from benchmarks.translating.walkers import GREEDY, WALKERS, greedy
 from vln import checkpoint
 from vln.data.connectivity import load_graph
 from vln.data.episodes import load_episodes
@@ -296,22 +294,13 @@ def test_texts_of_other_paths_are_refused(study, copy, capsys):
     assert "has texts of other paths than val_unseen has now" in capsys.readouterr().err
 
 
-def test_another_walker_gets_tables_of_its_own(study, copy, monkeypatch):
-    asked = []
+def test_a_search_gets_tables_of_its_own(study, copy):
+    assert study("--only", "follower", "--seeds", 1, "--search", 3, out=copy) == 0
 
-    def careful(walking):
-        asked.append((walking.player.episodes.split, walking.speaker().model.training))
-        return greedy(walking)
-
-    monkeypatch.setattr(training, "WALKERS", walkers := {**WALKERS, "careful search": careful})
-    monkeypatch.setattr("benchmarks.translating.results.WALKERS", walkers)
-    assert study("--only", "follower", "--seeds", 1, out=copy) == 0
-
-    assert asked == [("val_seen", False), ("val_unseen", False)]
     report = orjson.loads((copy / "report/table.json").read_bytes())
-    assert [row["name"] for row in report["walkers"]["careful search"]["rows"]] == ["follower"]
-    assert "## Success rate of careful search, %" in (copy / "report/table.md").read_text()
-    assert next(iter(WALKERS)) == GREEDY
+    name = "search among 3 routes"
+    assert [row["name"] for row in report["walkers"][name]["rows"]] == ["follower"]
+    assert f"## Success rate of {name}, %" in (copy / "report/table.md").read_text()
 
 
 def test_shuffled_words_stay_in_their_scan_and_leave_their_path():

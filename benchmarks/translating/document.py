@@ -114,6 +114,8 @@ def _walker_parts(found: Found) -> list[str]:
         if walker != GREEDY:
             parts += [
                 f"## Success rate of {walker}, %",
+                "State-factored search, the speaker's weight the one that does best on dev; the "
+                "chosen route alone, as if it had been known.",
                 as_markdown(scores_table(results)),
                 *(part.replace("in success", f"of {walker}") for part in difference_parts(results)),
             ]

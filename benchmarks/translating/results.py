@@ -42,7 +42,7 @@ from benchmarks.translating.spoken import (
     unique_paths,
     walks_by,
 )
-from benchmarks.translating.walkers import GREEDY, WALKERS
+from benchmarks.translating.walkers import GREEDY, walkers_of
 from vln import worlds
 from vln.data.episodes import load_episodes
 from vln.data.splits import EpisodeSet
@@ -129,7 +129,7 @@ def collect_all(config: Config) -> Found:
     rows = rows_of(config)
     walks = Walks.of(config, rows)
     results = {GREEDY: collect(walks, baselines=BASELINES)}
-    for walker in WALKERS:
+    for walker in walkers_of(config):
         if walker != GREEDY and _is_there(config, walker):
             others = Walks.of(config, rows, walker=walker)
             results[walker] = collect(others, baselines=BASELINES)

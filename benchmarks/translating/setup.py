@@ -73,6 +73,8 @@ class Config:
     """Everything else of a follower, see `agents.recipes`."""
     speaker_recipe: str = "houses_speaker"
     """Everything else of a speaker."""
+    search: int = 0
+    """Routes that a second table's search ends with, the speaker judging; 0 searches nothing."""
     row: tyro.conf.UseAppendAction[tuple[str, ...]] = ()
     """A row that is left out where nobody asks for it: translation_batch."""
     only: tuple[str, ...] = ()
@@ -101,8 +103,11 @@ class Config:
                 raise BadConfig(
                     f"--{name.replace('_', '-')} {getattr(self, name)}; expected 1 or more."
                 )
-        if self.paths < 0:
-            raise BadConfig(f"--paths {self.paths}; expected 0 (all there are) or more.")
+        if self.paths < 0 or self.search < 0:
+            raise BadConfig(
+                f"--paths {self.paths}, --search {self.search}; expected 0 (all there are; none) "
+                "or more."
+            )
 
 
 def rows_of(config: Config) -> list[Row]:

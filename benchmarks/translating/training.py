@@ -37,7 +37,7 @@ from benchmarks.translating.setup import (
     training_of,
 )
 from benchmarks.translating.spoken import ask, is_asked, spoken_folder
-from benchmarks.translating.walkers import WALKERS, Walking
+from benchmarks.translating.walkers import Walking, walkers_of
 from vln import worlds
 from vln.data.predictions import write_predictions
 from vln.encoders import looks
@@ -89,6 +89,7 @@ class Study:
 
     def __init__(self, config: Config) -> None:
         self._config = config
+        self._walkers = walkers_of(config)
 
     @cached_property
     def scene(self) -> Scene:
@@ -102,7 +103,7 @@ class Study:
             BadConfig, UnknownName: See `rows_of`.
         """
         names = [row.name for row in rows_of(self._config)]
-        speaks = any(name in MASKS for name in names)
+        speaks = any(name in MASKS for name in names) or self._config.search > 0
         if TOLD in names:
             yield Task(TOLD_PATHS, self._tell)
         for seed in range(self._config.seeds):
@@ -116,6 +117,8 @@ class Study:
     def _task(self, name: str, seed: int) -> Task:
         needed = [self._run(other, seed).name for other in needs_of(name)]
         needed += [TOLD_PATHS] if name == TOLD else []
+        if self._config.search and name != SPEAKER:
+            needed.append(self._run(SPEAKER, seed).name)
         run = self._run(name, seed)
         return Task(run.name, partial(self._finish, name, seed), tuple(needed))
 
@@ -158,7 +161,7 @@ class Study:
         run = self._run(name, seed)
         files = {
             (walker, split): predictions_of(run, split, walker=walker)
-            for walker in WALKERS
+            for walker in self._walkers
             for split in (SEEN, UNSEEN)
         }
         missing = [key for key, file in files.items() if not is_fresh(file, run / LAST)]
@@ -172,7 +175,7 @@ class Study:
                 self._run(SPEAKER, seed),
                 self._config.device,
             )
-            write_predictions(WALKERS[walker](walking), files[walker, split])
+            write_predictions(self._walkers[walker](walking), files[walker, split])
 
     def _player(self, run: Path) -> Player:
         config = self._config
