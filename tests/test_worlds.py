@@ -240,7 +240,7 @@ def test_features_of_another_fit_are_refused_and_the_world_is_named(
     assert evaluate.main(["--run", str(run), "--split", "val_seen"]) == 2
 
     said = capsys.readouterr().err
-    assert "was trained on features" in said
+    assert "was trained on --encoder object_words, features" in said
     assert f"The world houses is now in {houses}" in said
     assert "older version: then train again" in said
 
