@@ -8,10 +8,7 @@ from __future__ import annotations
 
 import pickle
 import re
-import struct
-import warnings
-from collections.abc import Callable, Mapping
-from contextlib import suppress
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final, Literal
 
@@ -20,32 +17,14 @@ import torch
 from torch import Tensor
 
 from vln.data.locations import RESTORE
-from vln.encoders.weights.archive import BROKEN_ZIP, UNSAFE, checked_zip
-from vln.encoders.weights.pickles import named_globals
+from vln.encoders.weights.archive import checked_zip
+from vln.encoders.weights.safely import PICKLE, ZIP, Kind, StandIn, load_safely
 from vln.errors import CorruptData, MissingData
 
-_ZIP, _PICKLE = b"PK\x03\x04", b"\x80"
-_LEGACY_PICKLES: Final = 4
-"""The older form is a row of pickles: three notes, then the object."""
 _DTYPE = re.compile(r"[biuf]\d")
-_REFUSED = re.compile(r"GLOBAL ([\w.]*\w)")
-_SAID = re.compile(r"WeightsUnpickler error:\s*(.+?)\.?\s*$", re.M)
-_READABLE = re.compile(
-    r"torch\.(?:\w+|_utils\._rebuild\w+|nn\.parameter\.\w+|_tensor\.\w+|storage\.\w+|cuda\.\w+)"
-    r"|collections\.\w+|_codecs\.encode|numpy\.(?:dtype|ndarray)"
+_NUMPY: Final = r"torch\.cuda\.\w+|numpy\.(?:dtype|ndarray)" + (
     r"|numpy\._?core\.multiarray\.(?:scalar|_reconstruct)"
 )
-_DAMAGED: Final[tuple[type[Exception], ...]] = (
-    *BROKEN_ZIP,
-    struct.error,
-    TypeError,
-    AttributeError,
-    LookupError,
-    AssertionError,
-    ArithmeticError,
-    MemoryError,
-)
-"""What torch.load raises on damaged files."""
 
 
 def read_checkpoint(file: Path) -> object:
@@ -59,16 +38,16 @@ def read_checkpoint(file: Path) -> object:
     """
     try:
         with file.open("rb") as stream:
-            head = stream.read(len(_ZIP))
+            head = stream.read(len(ZIP))
     except OSError as error:
         problem = f"cannot read {file} ({error.strerror})."
         raise MissingData(f"{problem} Name a file that torch.save wrote.") from error
-    if head == _ZIP:
+    if head == ZIP:
         checked_zip(file).close()
-    elif head[:1] != _PICKLE:
+    elif head[:1] != PICKLE:
         problem = f"not a file that torch.save wrote: it begins with {head!r}"
         raise CorruptData.of(file, "", problem, RESTORE)
-    return _loaded(file)
+    return load_safely(file, Kind("checkpoint", harmless=_NUMPY, stand_ins=_STAND_INS))
 
 
 def plain_floats(tensors: Mapping[str, object], *, file: Path) -> dict[str, Tensor]:
@@ -106,48 +85,6 @@ def _problem(tensor: object) -> str:
     return ""
 
 
-def _loaded(file: Path) -> object:
-    try:
-        with warnings.catch_warnings(), torch.serialization.safe_globals(_STAND_INS):
-            warnings.simplefilter("ignore", UserWarning)  # of forms that are refused if they matter
-            return torch.load(file, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError as error:
-        raise _refusal(file, str(error)) from error
-    except _DAMAGED as error:
-        said = str(error).splitlines()
-        problem = f"not a whole checkpoint ({said[0] if said else type(error).__name__})"
-        raise CorruptData.of(file, "", problem, RESTORE) from error
-
-
-def _refusal(file: Path, message: str) -> CorruptData:
-    """Gives the error for a file that torch does not read safely."""
-    names = _REFUSED.findall(message)[:1] or _strangers(file)
-    if names:
-        problem = f"names {', '.join(names)}, and loading it would run code. Nothing was run"
-        return CorruptData.of(file, "", problem, UNSAFE)
-    # The rest of what torch says is advice to load the file unsafely.
-    found = _SAID.search(message)
-    problem = f"not a checkpoint that torch reads safely ({found[1] if found else 'damaged'})"
-    return CorruptData.of(file, "", problem, RESTORE)
-
-
-def _strangers(file: Path) -> list[str]:
-    """Gives what a file's pickles import beside tensors and containers, as far as can be told."""
-    named: list[str] = []
-    with file.open("rb") as stream:
-        if stream.read(len(_ZIP)) != _ZIP:
-            stream.seek(0)
-            for _ in range(_LEGACY_PICKLES):
-                named += named_globals(stream)
-            return [name for name in named if not _READABLE.fullmatch(name)]
-    with checked_zip(file) as packed, suppress(*BROKEN_ZIP):  # torch's own error says what it met
-        for entry in packed.namelist():
-            if entry.endswith("data.pkl"):
-                with packed.open(entry) as stream:
-                    named += named_globals(stream)
-    return [name for name in named if not _READABLE.fullmatch(name)]
-
-
 class _Dtype:
     """Stands for a NumPy type: a letter, a size and an order of bytes."""
 
@@ -183,7 +120,7 @@ def _scalar(dtype: object, raw: object = b"") -> float | int | bool:
     return number
 
 
-_STAND_INS: Final[list[Callable[..., Any] | tuple[Callable[..., Any], str]]] = [
+_STAND_INS: Final[list[StandIn]] = [
     (_Dtype, "numpy.dtype"),
     (_Array, "numpy.ndarray"),
     *((_scalar, f"numpy.{core}.multiarray.scalar") for core in ("core", "_core")),

@@ -7,20 +7,16 @@ Nothing in a file is run. Knows no network: what the names mean is its owner's b
 from __future__ import annotations
 
 import hashlib
-import pickle
 import re
-import struct
-import warnings
 from collections.abc import Mapping
-from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
 import torch
 
 from vln.data.locations import RESTORE
-from vln.encoders.weights.archive import BROKEN_ZIP, UNSAFE, checked_zip, is_archive, read_archive
-from vln.encoders.weights.pickles import named_globals
+from vln.encoders.weights.archive import checked_zip, is_archive, read_archive
+from vln.encoders.weights.safely import PICKLE, ZIP, Kind, load_safely
 from vln.errors import CorruptData, MissingWeights
 
 NOTES: Final = frozenset(("input_resolution", "context_length", "vocab_size"))
@@ -30,28 +26,14 @@ _NESTED: Final = ("state_dict", "model_state_dict", "model")
 _WRAPPERS: Final = ("module.", "_orig_mod.")
 """What torch's DistributedDataParallel and torch.compile put before every name."""
 _HEAD: Final = 512
-_ZIP, _PICKLE, _GIT_LFS = b"PK\x03\x04", b"\x80", b"version https://git-lfs"
+_GIT_LFS = b"version https://git-lfs"
 _WEB_PAGE = re.compile(
     rb"(?:\xef\xbb\xbf)?\s*(?:<!--.*?-->\s*)?<(?:!doctype\s+html|html|head|\?xml)", re.I | re.S
 )
-_REFUSED = re.compile(r"GLOBAL ([\w.]*\w)")
-_SAID = re.compile(r"WeightsUnpickler error:\s*(.+?)\.?\s*$", re.M)
-_SAVE: Final = "If it is whole, save it again with torch.save and its own pickle protocol."
-_HARMLESS = re.compile(
-    r"torch\.(?:\w+|_utils\._rebuild\w+|nn\.parameter\.\w+|_tensor\.\w+|storage\.\w+)"
-    r"|collections\.\w+|_codecs\.encode"
+_STATE_DICT: Final = Kind(
+    "state dict",
+    remedy=f"{RESTORE} If it is whole, save it again with torch.save and its own pickle protocol.",
 )
-_UNLOADABLE: Final[tuple[type[Exception], ...]] = (
-    *BROKEN_ZIP,
-    struct.error,
-    TypeError,
-    AttributeError,
-    LookupError,
-    AssertionError,
-    ArithmeticError,
-    MemoryError,
-)
-"""What torch.load raises on damaged files."""
 
 
 def read_tensors(file: Path) -> dict[str, torch.Tensor]:
@@ -65,14 +47,14 @@ def read_tensors(file: Path) -> dict[str, torch.Tensor]:
         CorruptData: It is damaged, holds no weights, or would run code.
     """
     head = _head(file)
-    if head.startswith(_ZIP):
+    if head.startswith(ZIP):
         with checked_zip(file) as packed:
             scripted = is_archive(packed)
-        held: object = read_archive(file) if scripted else _loaded(file)
+        held: object = read_archive(file) if scripted else load_safely(file, _STATE_DICT)
     elif _is_safetensors(file, head):
         held = _safetensors(file)
-    elif head.startswith(_PICKLE):
-        held = _loaded(file)
+    elif head.startswith(PICKLE):
+        held = load_safely(file, _STATE_DICT)
     else:
         raise _not_weights(file, head)
     return _checked(file, _unwrapped(_weights(file, held)))
@@ -135,48 +117,6 @@ def _safetensors(file: Path) -> object:
     except (SafetensorError, OSError, ValueError, RuntimeError) as error:
         problem = f"not whole safetensors ({error})"
         raise CorruptData.of(file, "", problem, RESTORE) from error
-
-
-def _loaded(file: Path) -> object:
-    """Gives what torch.load reads of plain tensors and containers."""
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", UserWarning)  # of forms that are refused if they matter
-            return torch.load(file, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError as error:
-        names = _refused(file, str(error))
-        if not names:
-            # The rest of what torch says is advice to load the file unsafely.
-            found = _SAID.search(str(error))
-            reason = found[1] if found else "damaged"
-            problem = f"not a state dict that torch reads safely ({reason})"
-            raise CorruptData.of(file, "", problem, f"{RESTORE} {_SAVE}") from error
-        problem = f"names {', '.join(names)}, and loading it would run code. Nothing was run"
-        raise CorruptData.of(file, "", problem, UNSAFE) from error
-    except _UNLOADABLE as error:
-        said = str(error).splitlines()
-        problem = f"not a whole state dict ({said[0] if said else type(error).__name__})"
-        raise CorruptData.of(file, "", problem, RESTORE) from error
-
-
-def _refused(file: Path, message: str) -> list[str]:
-    """Gives the globals for which torch refused a file, as far as they can be told."""
-    said = _REFUSED.findall(message)
-    if said:
-        return [said[0]]
-    named: list[str] = []
-    with file.open("rb") as stream:
-        if stream.read(len(_ZIP)) != _ZIP:
-            stream.seek(0)
-            for _ in range(4):  # the legacy form is a row of pickles: three notes, then the object
-                named += named_globals(stream)
-            return [name for name in named if not _HARMLESS.fullmatch(name)]
-    with checked_zip(file) as packed, suppress(*BROKEN_ZIP):  # torch's own error says what it met
-        for entry in packed.namelist():
-            if entry.endswith("data.pkl"):
-                with packed.open(entry) as stream:
-                    named += named_globals(stream)
-    return [name for name in named if not _HARMLESS.fullmatch(name)]
 
 
 def _weights(file: Path, held: object) -> dict[str, torch.Tensor]:
