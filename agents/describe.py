@@ -18,9 +18,9 @@ import tyro
 
 from agents.lessons.speaker import path_of
 from agents.loading import load_narrator
-from agents.routes import RouteTable
 from agents.scene import Scene
 from agents.speaker.narrator import Narrator
+from agents.speaker.routes import RouteTable
 from vln.data.augmented import load_augmented
 from vln.data.splits import EpisodeSet
 from vln.errors import BadConfig, CannotWrite

@@ -7,8 +7,8 @@ import torch
 from agents.eyes import open_eyes
 from agents.lessons.speaker import path_of
 from agents.rollout import play
-from agents.routes import RouteTable
 from agents.scripted import ShortestPathAgent
+from agents.speaker.routes import RouteTable
 from envs.vector import PanoramaVectorEnv
 from envs.wrappers import VectorExpertActions
 from vln.data.episodes import load_episodes

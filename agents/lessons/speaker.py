@@ -13,11 +13,11 @@ from torch import nn
 from agents.config import TrainConfig
 from agents.lessons.base import check_labels
 from agents.loading import build_narrator, check_instructions
-from agents.routes import RouteTable
 from agents.scene import Scene, training_split
 from agents.speaker.losses import word_log_probs, word_loss
 from agents.speaker.model import Speaker
 from agents.speaker.narrator import AT_ONCE, Narrator
+from agents.speaker.routes import RouteTable
 from envs.episodes import EpisodeOrder
 from vln.data.episodes import EpisodeSet
 from vln.errors import BadConfig

@@ -21,9 +21,9 @@ from agents.follower.policy import Told
 from agents.lessons.follower import FollowerLessons
 from agents.lessons.speaker import path_of
 from agents.loading import check_instructions, check_same_eyes, load_narrator
-from agents.routes import RouteTable
 from agents.scene import Scene, training_split
 from agents.speaker.narrator import Narrator
+from agents.speaker.routes import RouteTable
 from envs.episodes import EpisodeOrder
 from envs.vector import PanoramaVectorEnv
 from envs.wrappers import VectorExpertActions

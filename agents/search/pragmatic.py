@@ -9,7 +9,6 @@ from typing import Literal
 import numpy.typing as npt
 
 from agents.follower.policy import FollowerPolicy
-from agents.routes import RouteTable
 from agents.search.best_first import search
 from agents.search.candidates import Found, SearchSettings
 from agents.search.rerank import (
@@ -23,6 +22,7 @@ from agents.search.rerank import (
 )
 from agents.search.walks import Path, as_trajectories
 from agents.speaker.narrator import Narrator
+from agents.speaker.routes import RouteTable
 from vln.data.episodes import EpisodeSet
 from vln.errors import BadConfig
 from vln.graph import NavGraph

@@ -14,10 +14,10 @@ import torch
 from torch import Tensor
 
 from agents.eyes import open_eyes
-from agents.routes import RouteTable
 from agents.speaker.decoding import Drawn, draw
 from agents.speaker.losses import word_log_probs
 from agents.speaker.model import Speaker, Told
+from agents.speaker.routes import RouteTable
 from vln.features.source import FeatureSource
 from vln.nn.dropout import Dropout
 from vln.nn.recurrent import pack
