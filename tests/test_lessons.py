@@ -241,6 +241,21 @@ def test_a_speaker_with_its_eyes_elsewhere_is_refused(speaker, tmp_path):
         lessons(replace(translating(speaker), eyes="elsewhere"), tmp_path)
 
 
+def test_lessons_go_on_with_the_speaker_they_began_with_and_no_other(speaker, tmp_path):
+    state = lessons(translating(speaker), tmp_path).state()
+    lessons(translating(speaker), tmp_path).restore(state)
+    other = replace(SMALL, agent="speaker", start=str(speaker), iterations=1)
+    train_run(other, tmp_path / "other", data=None, resumes=False)
+    with pytest.raises(CheckpointMismatch, match="the speaker of .* changed since"):
+        lessons(translating(tmp_path / "other"), tmp_path).restore(state)
+
+
+def test_lessons_go_on_with_the_paths_they_began_with_and_no_others(speaker, tmp_path):
+    state = lessons(translating(speaker), tmp_path).state()
+    with pytest.raises(CheckpointMismatch, match="the paths of --extra.paths sampled changed"):
+        lessons(translating(speaker, count=3), tmp_path).restore(state)
+
+
 def test_a_blind_speaker_teaches_a_blind_follower(tmp_path):
     blind = replace(SMALL, encoder="none", iterations=1)
     train_run(replace(blind, agent="speaker"), tmp_path / "run", data=None, resumes=False)

@@ -5,6 +5,7 @@ Nothing is unpickled: tensors are safetensors, the rest is JSON in the file's he
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -44,6 +45,12 @@ def load(file: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
         raise CheckpointMismatch(
             f"{file} is not a checkpoint of ours or is damaged ({error}). Use another one."
         ) from None
+
+
+def sha256(tensors: Mapping[str, Tensor]) -> str:
+    """Gives the SHA-256 of tensors by name, in hex: of numbers, names, shapes and types alone."""
+    packed = {name: tensors[name].detach().cpu().contiguous() for name in sorted(tensors)}
+    return hashlib.sha256(safetensors.torch.save(packed)).hexdigest()
 
 
 def load_weights(module: nn.Module, tensors: Mapping[str, Tensor], *, source: object) -> None:

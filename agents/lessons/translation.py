@@ -27,6 +27,7 @@ from agents.speaker.routes import RouteTable
 from envs.episodes import EpisodeOrder
 from envs.vector import PanoramaVectorEnv
 from envs.wrappers import VectorExpertActions
+from vln import checkpoint
 from vln.data.augmented import load_augmented, read_words
 from vln.data.episodes import EpisodeSet
 from vln.data.sampled import sample_paths
@@ -59,11 +60,13 @@ class TranslationLessons(FollowerLessons):
         self._scan = scene.graph.scan_index[episodes.table.start]
         self._order = EpisodeOrder(len(extra))
         self._draws, self._masks = run.rng("extra episodes"), run.rng("environment masks")
+        self._sources = {"paths": extra.sha256}
         self.narrator: Narrator | None = None
         if config.extra.words == "speaker":
             self.narrator = _speaker(config, scene)
             self._routes = RouteTable.compile(scene.graph, map(path_of, extra))
             self._check_words(self.narrator)
+            self._sources["speaker"] = checkpoint.sha256(self.narrator.model.state_dict())
         else:
             check_instructions(
                 extra,
@@ -79,6 +82,17 @@ class TranslationLessons(FollowerLessons):
                 f"words, the follower {len(self.vocabulary):,} others. "
                 "Train both on the same data and with the same --select."
             )
+
+    def _check_sources(self, begun_with: Mapping[str, str]) -> None:
+        for name, digest in self._sources.items():
+            if begun_with[name] != digest:
+                extra = self.config.extra
+                source = extra.speaker if name == "speaker" else f"--extra.paths {extra.paths}"
+                raise CheckpointMismatch(
+                    f"the {name} of {source} changed since this run was begun (sha256 "
+                    f"{begun_with[name][:12]} then, {digest[:12]} now): it would go on as neither. "
+                    "Put the old ones back, or begin another run."
+                )
 
     def accumulate(self) -> dict[str, float]:
         """Adds the gradients of labelled paths and of as many further ones; gives the losses."""
@@ -111,8 +125,9 @@ class TranslationLessons(FollowerLessons):
         return self._tensor((kept / np.float32(1 - drop))[place])
 
     def state(self) -> dict[str, Any]:
-        """Gives generators and the orders of both kinds of episodes."""
+        """Gives generators, the orders of both kinds of episodes, and where the further come from."""
         further = {
+            "sources": self._sources,
             "order": self._order.state(),
             "draws": json.dumps(self._draws.bit_generator.state),
             "masks": json.dumps(self._masks.bit_generator.state),
@@ -120,9 +135,14 @@ class TranslationLessons(FollowerLessons):
         return super().state() | {"extra": further}
 
     def restore(self, state: Mapping[str, Any]) -> None:
-        """Goes on where `state` was taken."""
+        """Goes on where `state` was taken.
+
+        Raises:
+            CheckpointMismatch: The further paths or the speaker are others now.
+        """
         super().restore(state)
         further = state["extra"]
+        self._check_sources(further["sources"])
         self._order.restore(further["order"], self._draws)
         self._draws.bit_generator.state = json.loads(further["draws"])
         self._masks.bit_generator.state = json.loads(further["masks"])
