@@ -135,7 +135,7 @@ def houses_bench() -> TrainConfig:
 
 
 def houses_speaker() -> TrainConfig:
-    """The speaker of houses-bench-v1 that sees names of objects: it learns to look late, so fast."""
+    """The speaker of houses-bench-v1 that sees names of objects."""
     return dataclasses.replace(
         houses_bench(),
         agent="speaker",

@@ -246,13 +246,13 @@ def test_lessons_go_on_with_the_speaker_they_began_with_and_no_other(speaker, tm
     lessons(translating(speaker), tmp_path).restore(state)
     other = replace(SMALL, agent="speaker", start=str(speaker), iterations=1)
     train_run(other, tmp_path / "other", data=None, resumes=False)
-    with pytest.raises(CheckpointMismatch, match="the speaker of .* changed since"):
+    with pytest.raises(CheckpointMismatch, match=r"the speaker of .* changed since"):
         lessons(translating(tmp_path / "other"), tmp_path).restore(state)
 
 
 def test_lessons_go_on_with_the_paths_they_began_with_and_no_others(speaker, tmp_path):
     state = lessons(translating(speaker), tmp_path).state()
-    with pytest.raises(CheckpointMismatch, match="the paths of --extra.paths sampled changed"):
+    with pytest.raises(CheckpointMismatch, match=r"the paths of --extra\.paths sampled changed"):
         lessons(translating(speaker, count=3), tmp_path).restore(state)
 
 

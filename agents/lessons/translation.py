@@ -125,7 +125,7 @@ class TranslationLessons(FollowerLessons):
         return self._tensor((kept / np.float32(1 - drop))[place])
 
     def state(self) -> dict[str, Any]:
-        """Gives generators, the orders of both kinds of episodes, and where the further come from."""
+        """Gives generators, the orders of both kinds of episodes, and what the further are."""
         further = {
             "sources": self._sources,
             "order": self._order.state(),

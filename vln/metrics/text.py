@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import zip_longest
-from typing import Literal, cast, get_args
+from typing import Final, Literal, cast, get_args
 
 import numpy as np
 import numpy.typing as npt
 from sacrebleu.metrics.bleu import BLEU, BLEUScore
 
 from vln.errors import BadConfig, UnknownName
+from vln.metrics.intervals import Hierarchy, Weights
 from vln.text import tokenize
 
 Protocol = Literal["sacrebleu", "envdrop"]
+
+ORDER: Final = 4
+"""Tokens of the longest n-grams."""
 
 _SPACE = re.compile(r"\s")
 
@@ -31,6 +35,8 @@ class Bleu:
         hypothesis_length: Tokens of all hypotheses.
         reference_length: Tokens of one reference per hypothesis, which one is the protocol's.
         signature: What has to be the same for two scores to be comparable.
+        counts: (10,) int64: matching n-grams of 1 to 4 tokens, all of them, and both lengths. Those
+            of two corpora add up to those of both together.
     """
 
     score: float
@@ -39,6 +45,7 @@ class Bleu:
     hypothesis_length: int
     reference_length: int
     signature: str
+    counts: npt.NDArray[np.int64]
 
 
 def corpus_bleu(
@@ -66,11 +73,42 @@ def corpus_bleu(
     Source: Papineni et al. 2002; Post 2018 (`sacrebleu`); EnvDrop's `bleu.py` (`envdrop`).
     """
     _check(hypotheses, references)
-    if protocol == "sacrebleu":
-        return _sacrebleu(hypotheses, references)
-    if protocol == "envdrop":
-        return _envdrop(hypotheses, references)
-    raise UnknownName.of("BLEU protocol", protocol, get_args(Protocol))
+    return _Rules.of(protocol).corpus(hypotheses, references)
+
+
+def bleu_interval(
+    hypotheses: Sequence[str],
+    references: Sequence[Sequence[str]],
+    *,
+    protocol: Protocol,
+    hierarchy: Hierarchy,
+    weights: Weights,
+    level: float = 0.95,
+) -> tuple[float, float]:
+    """Gives the ends of the percentile interval of `corpus_bleu`, over other scans and paths.
+
+    Args:
+        hypotheses: E texts.
+        references: One or more texts for each.
+        protocol: Whose definition.
+        hierarchy: Paths and scans of the E texts.
+        weights: (D, P) from `vln.metrics.intervals.resample`.
+        level: Share of the samples inside.
+
+    Raises:
+        BadConfig, UnknownName: See `corpus_bleu`.
+    """
+    _check(hypotheses, references)
+    rules = _Rules.of(protocol)
+    counts = np.zeros((hierarchy.num_paths, 2 * ORDER + 2))
+    alone = [
+        rules.corpus([said], [known]) for said, known in zip(hypotheses, references, strict=True)
+    ]
+    np.add.at(counts, hierarchy.path_of, np.array([one.counts for one in alone]))
+    samples = np.array([rules.score(drawn).score for drawn in weights @ counts])
+    tail = (1 - level) / 2
+    low, high = np.quantile(samples, [tail, 1 - tail]).tolist()
+    return low, high
 
 
 def _check(hypotheses: Sequence[str], references: Sequence[Sequence[str]]) -> None:
@@ -87,24 +125,62 @@ def _check(hypotheses: Sequence[str], references: Sequence[Sequence[str]]) -> No
         )
 
 
-def _sacrebleu(hypotheses: Sequence[str], references: Sequence[Sequence[str]]) -> Bleu:
-    # Generated words have no capitals; forced, since it warns of spaces before full stops.
-    metric = BLEU(force=True, lowercase=True)
-    score = metric.corpus_score(hypotheses, _streams(references))
-    return _of(score, signature=str(metric.get_signature()))
+@dataclass(frozen=True, slots=True, eq=False)
+class _Rules:
+    """A definition of BLEU.
 
+    Attributes:
+        metric: The library's, with its settings.
+        is_r2r: Whether texts are split as R2R's are, and the shortest reference's length counts.
+    """
 
-def _envdrop(hypotheses: Sequence[str], references: Sequence[Sequence[str]]) -> Bleu:
-    said = [_tokens(text) for text in hypotheses]
-    known = [[_tokens(text) for text in texts] for texts in references]
-    metric = BLEU(force=True, tokenize="none", smooth_method="none")
-    counted = metric.corpus_score(
-        list(map(" ".join, said)), _streams([list(map(" ".join, texts)) for texts in known])
-    )
-    shortest = sum(min(map(len, texts)) for texts in known)
-    score = BLEU.compute_bleu(counted.counts, counted.totals, counted.sys_len, shortest)
-    number = f"nrefs:{metric.num_refs if metric.num_refs > 0 else 'var'}"
-    return _of(score, signature=f"{number}|case:lc|eff:no|tok:r2r|smooth:none|length:shortest")
+    metric: BLEU
+    is_r2r: bool
+
+    @classmethod
+    def of(cls, protocol: str) -> _Rules:
+        # Forced, since the library warns of spaces before full stops; whether words begin with
+        # capitals does not matter, for generated ones do not.
+        if protocol == "sacrebleu":
+            return cls(BLEU(force=True, lowercase=True), is_r2r=False)
+        if protocol == "envdrop":
+            return cls(BLEU(force=True, tokenize="none", smooth_method="none"), is_r2r=True)
+        raise UnknownName.of("BLEU protocol", protocol, get_args(Protocol))
+
+    def corpus(self, hypotheses: Sequence[str], references: Sequence[Sequence[str]]) -> Bleu:
+        if not self.is_r2r:
+            counted = self.metric.corpus_score(hypotheses, _streams(references))
+            return self._told(counted, signature=str(self.metric.get_signature()))
+        known = [[_tokens(text) for text in texts] for texts in references]
+        counted = self.metric.corpus_score(
+            [" ".join(_tokens(text)) for text in hypotheses],
+            _streams([list(map(" ".join, texts)) for texts in known]),
+        )
+        shortest = sum(min(map(len, texts)) for texts in known)
+        number = f"nrefs:{self.metric.num_refs if self.metric.num_refs > 0 else 'var'}"
+        return self._told(
+            self.score([*counted.counts, *counted.totals, counted.sys_len, shortest]),
+            signature=f"{number}|case:lc|eff:no|tok:r2r|smooth:none|length:shortest",
+        )
+
+    def score(self, counts: Iterable[float]) -> BLEUScore:
+        """Gives the score of counts like `Bleu.counts`, added up."""
+        *grams, said, known = map(int, counts)
+        method = "none" if self.is_r2r else "exp"
+        return BLEU.compute_bleu(grams[:ORDER], grams[ORDER:], said, known, smooth_method=method)
+
+    def _told(self, score: BLEUScore, *, signature: str) -> Bleu:
+        return Bleu(
+            score=score.score,
+            precisions=np.array(score.precisions, dtype=np.float64),
+            brevity_penalty=score.bp,
+            hypothesis_length=score.sys_len,
+            reference_length=score.ref_len,
+            signature=signature,
+            counts=np.array(
+                [*score.counts, *score.totals, score.sys_len, score.ref_len], dtype=np.int64
+            ),
+        )
 
 
 def _tokens(text: str) -> list[str]:
@@ -118,14 +194,3 @@ def _streams(references: Sequence[Sequence[str]]) -> Sequence[Sequence[str]]:
     Where a path has fewer there is None, which the library skips though its types do not say so.
     """
     return cast("Sequence[Sequence[str]]", list(zip_longest(*references)))
-
-
-def _of(score: BLEUScore, *, signature: str) -> Bleu:
-    return Bleu(
-        score=score.score,
-        precisions=np.array(score.precisions, dtype=np.float64),
-        brevity_penalty=score.bp,
-        hypothesis_length=score.sys_len,
-        reference_length=score.ref_len,
-        signature=signature,
-    )
