@@ -301,6 +301,12 @@ def test_a_search_gets_tables_of_its_own(study, copy):
     name = "search among 3 routes"
     assert [row["name"] for row in report["walkers"][name]["rows"]] == ["follower"]
     assert f"## Success rate of {name}, %" in (copy / "report/table.md").read_text()
+    alone, walked = (
+        report["walkers"][walker]["rows"][0]["metrics"][UNSEEN]
+        for walker in (name, f"{name}, all walked")
+    )
+    assert walked["SR"] == alone["SR"]  # both stop where the chosen route ends
+    assert walked["TL"]["mean"] > alone["TL"]["mean"]
 
 
 def test_shuffled_words_stay_in_their_scan_and_leave_their_path():

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from agents.follower.policy import FollowerPolicy
 from agents.search.best_first import search
-from agents.search.candidates import Found, SearchSettings
+from agents.search.candidates import Found, Ints, SearchSettings
 from agents.search.rerank import (
     RANKINGS,
     Ranking,
@@ -59,12 +59,16 @@ class PragmaticSearch:
             explores: See `as_trajectories`.
         """
         found = self.find(episodes)
-        chosen = rerank(self.scores(found, episodes), self.ranking)
+        chosen = self.choose(found, episodes)
         return as_trajectories(self.graph, found, chosen, explores=explores)
 
     def find(self, episodes: EpisodeSet) -> list[Found]:
         """Gives the routes found for every episode."""
         return search(self.policy, self.graph, episodes, settings=self.settings)
+
+    def choose(self, found: Sequence[Found], episodes: EpisodeSet) -> Ints:
+        """Gives (E,) which of the routes found for each of E episodes is meant."""
+        return rerank(self.scores(found, episodes), self.ranking)
 
     def scores(self, found: Sequence[Found], episodes: EpisodeSet) -> Scores:
         """Gives what follower and speaker say of all routes.

@@ -27,7 +27,7 @@ from benchmarks.tables import Table, as_markdown
 from benchmarks.translating.figures import FIGURES
 from benchmarks.translating.results import OWN, Floats, Found, Words
 from benchmarks.translating.setup import FOLLOWER, Config, training_of
-from benchmarks.translating.walkers import GREEDY
+from benchmarks.translating.walkers import GREEDY, all_walked
 from vln.metrics.intervals import Interval
 from vln.metrics.paths import METRICS
 
@@ -111,15 +111,36 @@ def _metrics_table(results: Results) -> Table:
 def _walker_parts(found: Found) -> list[str]:
     parts = []
     for walker, results in found.results.items():
-        if walker != GREEDY:
-            parts += [
-                f"## Success rate of {walker}, %",
-                "State-factored search, the speaker's weight the one that does best on dev; the "
-                "chosen route alone, as if it had been known.",
-                as_markdown(scores_table(results)),
-                *(part.replace("in success", f"of {walker}") for part in difference_parts(results)),
-            ]
+        if (walked := found.results.get(all_walked(walker))) is None:
+            continue
+        parts += [
+            f"## Success rate of {walker}, %",
+            "State-factored search, the speaker's weight the one that does best on dev; the "
+            "chosen route alone, as if it had been known.",
+            as_markdown(scores_table(results)),
+            f"On {UNSEEN}, the chosen route alone, and with all that is walked to find the routes, "
+            "which is what a leaderboard counts:",
+            as_markdown(_lengths_table(results, walked)),
+            *(part.replace("in success", f"of {walker}") for part in difference_parts(results)),
+        ]
     return parts
+
+
+def _lengths_table(alone: Results, walked: Results) -> Table:
+    labels = [metric.label for metric in METRICS]
+    header = tuple(f"{name} {of}" for of in ("alone", "walked") for name in ("TL (m)", "SPL (%)"))
+    body = [
+        (
+            one.row.name,
+            *(
+                cell(side.scores[UNSEEN], metric=labels.index(name))
+                for side in (one, other)
+                for name in ("TL", "SPL")
+            ),
+        )
+        for one, other in zip(alone.rows, walked.rows, strict=True)
+    ]
+    return Table(("mean [95 %]", *header), body)
 
 
 def _words_parts(found: Found) -> list[str]:

@@ -129,7 +129,7 @@ def collect_all(config: Config) -> Found:
     rows = rows_of(config)
     walks = Walks.of(config, rows)
     results = {GREEDY: collect(walks, baselines=BASELINES)}
-    for walker in walkers_of(config):
+    for walker in (name for one in walkers_of(config) for name in one.names):
         if walker != GREEDY and _is_there(config, walker):
             others = Walks.of(config, rows, walker=walker)
             results[walker] = collect(others, baselines=BASELINES)

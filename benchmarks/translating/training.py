@@ -8,7 +8,6 @@ from __future__ import annotations
 import hashlib
 import logging
 from collections.abc import Iterator
-from dataclasses import replace
 from functools import cached_property, partial
 from pathlib import Path
 from typing import Final
@@ -37,7 +36,7 @@ from benchmarks.translating.setup import (
     training_of,
 )
 from benchmarks.translating.spoken import ask, is_asked, spoken_folder
-from benchmarks.translating.walkers import Walking, walkers_of
+from benchmarks.translating.walkers import Walker, Walking, walkers_of
 from vln import worlds
 from vln.data.predictions import write_predictions
 from vln.encoders import looks
@@ -158,24 +157,17 @@ class Study:
             )
 
     def _walk(self, name: str, seed: int) -> None:
-        run = self._run(name, seed)
-        files = {
-            (walker, split): predictions_of(run, split, walker=walker)
-            for walker in self._walkers
-            for split in (SEEN, UNSEEN)
-        }
-        missing = [key for key, file in files.items() if not is_fresh(file, run / LAST)]
-        if not missing:
-            return
-        player = self._player(run)
-        for walker, split in missing:
-            walking = Walking(
-                replace(player, episodes=self.scene.episodes(split)),
-                self.scene,
-                self._run(SPEAKER, seed),
-                self._config.device,
+        run, device = self._run(name, seed), self._config.device
+        for walker in self._walkers:
+            missing = [split for split in (SEEN, UNSEEN) if not _has_walked(run, split, walker)]
+            if not missing:
+                continue
+            walks = walker.begin(
+                Walking(self._player(run), self.scene, self._run(SPEAKER, seed), device)
             )
-            write_predictions(self._walkers[walker](walking), files[walker, split])
+            for split in missing:
+                for title, trajectories in walks(self.scene.episodes(split)).items():
+                    write_predictions(trajectories, predictions_of(run, split, walker=title))
 
     def _player(self, run: Path) -> Player:
         config = self._config
@@ -225,6 +217,11 @@ class Study:
                 out=folder,
                 device=config.device,
             )
+
+
+def _has_walked(run: Path, split: str, walker: Walker) -> bool:
+    files = [predictions_of(run, split, walker=name) for name in walker.names]
+    return all(is_fresh(file, run / LAST) for file in files)
 
 
 def _digest(file: Path) -> str:

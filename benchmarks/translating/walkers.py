@@ -1,12 +1,9 @@
-"""How a trained follower walks: by name, so that more ways than one can be reported.
-
-A walker gives one trajectory per episode, in their order.
-"""
+"""How a trained follower walks: by name, so that more ways than one can be reported."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Final
@@ -16,9 +13,11 @@ from agents.loading import load_narrator
 from agents.scene import Scene
 from agents.search.candidates import SearchSettings
 from agents.search.pragmatic import PragmaticSearch, ranking_of
+from agents.search.walks import as_trajectories
 from agents.speaker.narrator import Narrator
 from benchmarks.players import Player
 from benchmarks.translating.setup import Config
+from vln.data.episodes import EpisodeSet
 from vln.types import Trajectory
 
 
@@ -27,7 +26,7 @@ class Walking:
     """What a walker may use.
 
     Attributes:
-        player: The follower with its last weights, the graph, and the episodes to walk.
+        player: The follower with its last weights, and the graph.
         scene: Where it walks, with the features that it sees.
         speaker_run: Folder of its seed's speaker.
         device: Where networks live.
@@ -47,19 +46,39 @@ class Walking:
         return load_narrator(self.speaker_run, self.scene, device=self.device)[0]
 
 
-Walker = Callable[[Walking], list[Trajectory]]
+Walks = Callable[[EpisodeSet], Mapping[str, list[Trajectory]]]
+"""Walks the episodes of a split: by name, one trajectory each, in their order."""
+
+
+@dataclass(frozen=True)
+class Walker:
+    """A way of walking.
+
+    Attributes:
+        names: What its files and tables are called, the keys of what its walks give.
+        begin: Makes a trained follower ready to walk any split.
+    """
+
+    names: tuple[str, ...]
+    begin: Callable[[Walking], Walks]
+
 
 GREEDY: Final = ""
 """The walker whose walks every other study keeps under the same names."""
 
 
-def greedy(walking: Walking) -> list[Trajectory]:
+def all_walked(name: str) -> str:
+    """Gives what the walks of a search are called that hold the way to all routes, too."""
+    return f"{name}, all walked"
+
+
+def _greedy(walking: Walking) -> Walks:
     """Takes the likeliest action at every step."""
-    return walking.player.play()
+    return lambda episodes: {GREEDY: replace(walking.player, episodes=episodes).play()}
 
 
-def searching(walking: Walking, *, candidates: int) -> list[Trajectory]:
-    """Searches, lets the seed's speaker judge, and takes the chosen route alone.
+def _searching(walking: Walking, *, name: str, candidates: int) -> Walks:
+    """Searches, lets the seed's speaker judge, and takes the chosen route.
 
     How much the speaker weighs is what succeeds most often on dev.
     """
@@ -75,12 +94,23 @@ def searching(walking: Walking, *, candidates: int) -> list[Trajectory]:
         dev=walking.scene.episodes("dev"),
     )
     search = PragmaticSearch(policy, player.graph, narrator, ranking, settings)
-    return search.walk(player.episodes, explores=False)
+
+    def walks(episodes: EpisodeSet) -> dict[str, list[Trajectory]]:
+        found = search.find(episodes)
+        chosen = search.choose(found, episodes)
+        return {
+            title: as_trajectories(player.graph, found, chosen, explores=explores)
+            for title, explores in ((name, False), (all_walked(name), True))
+        }
+
+    return walks
 
 
-def walkers_of(config: Config) -> Mapping[str, Walker]:
-    """Gives a study's walkers by what their files and tables are called; greedy, nothing, first."""
+def walkers_of(config: Config) -> Sequence[Walker]:
+    """Gives a study's ways of walking, greedy first."""
+    greedy = Walker((GREEDY,), _greedy)
     if not config.search:
-        return {GREEDY: greedy}
+        return [greedy]
     name = f"search among {config.search} routes"
-    return {GREEDY: greedy, name: partial(searching, candidates=config.search)}
+    searching = partial(_searching, name=name, candidates=config.search)
+    return [greedy, Walker((name, all_walked(name)), searching)]
