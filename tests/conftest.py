@@ -23,6 +23,52 @@ def tiny_world(tmp_path_factory) -> TinyWorld:
 
 
 @pytest.fixture(scope="session")
+def tiny_settings(tiny_world, tmp_path_factory) -> dict[str, str]:
+    """Environment variables: the tiny world is the data, the cache one that all tests share."""
+    cache = tmp_path_factory.getbasetemp() / "cache"
+    return {"VLN_DATA": str(tiny_world.folder), "VLN_CACHE": str(cache)}
+
+
+@pytest.fixture
+def in_tiny_world(tiny_settings, monkeypatch) -> None:
+    """Commands find the tiny world."""
+    for name, value in tiny_settings.items():
+        monkeypatch.setenv(name, value)
+
+
+@pytest.fixture(scope="session")
+def train_tiny(tiny_settings, tmp_path_factory):
+    """Trains in the tiny world, and gives the run's folder."""
+    from agents import train
+
+    def trained(*flags, name="run") -> Path:
+        folder = tmp_path_factory.mktemp("runs") / name
+        with pytest.MonkeyPatch.context() as patch:
+            for variable, value in tiny_settings.items():
+                patch.setenv(variable, value)
+            assert train.main([*flags, "--out", str(folder)]) == 0
+        return folder
+
+    return trained
+
+
+@pytest.fixture(scope="session")
+def recipe_flags() -> tuple[str, ...]:
+    """Settings with which a whole recipe takes seconds."""
+    return (
+        *("--encoder", "random", "--batch", "6", "--iterations", "2", "--evaluate-every", "1"),
+        *("--max-steps", "5", "--evaluate", "val_seen", "--model.max-words", "20"),
+        *("--model.hidden", "16", "--model.word", "8"),
+    )
+
+
+@pytest.fixture(scope="session")
+def tiny_recipe(train_tiny, recipe_flags) -> Path:
+    """Folder of speaker, follower and back-translation, trained without interruption."""
+    return train_tiny(*recipe_flags, name="whole")
+
+
+@pytest.fixture(scope="session")
 def tiny_graph(tiny_world) -> NavGraph:
     return load_graph(tiny_world.folder)
 

@@ -11,9 +11,7 @@ from vln.metrics.text import bleu_interval, corpus_bleu
 PROTOCOLS = ("sacrebleu", "envdrop")
 
 
-@pytest.fixture(autouse=True)
-def _world(tiny_world, monkeypatch):
-    monkeypatch.setenv("VLN_DATA", str(tiny_world.folder))
+pytestmark = pytest.mark.usefixtures("in_tiny_world")
 
 
 @pytest.fixture

@@ -16,19 +16,12 @@ SMALL = [
 ]
 
 
-@pytest.fixture(autouse=True)
-def _world(tiny_world, tmp_path_factory, monkeypatch):
-    monkeypatch.setenv("VLN_DATA", str(tiny_world.folder))
-    monkeypatch.setenv("VLN_CACHE", str(tmp_path_factory.getbasetemp() / "cache"))
+pytestmark = pytest.mark.usefixtures("in_tiny_world")
 
 
 @pytest.fixture(scope="module")
-def speaker(tiny_world, tmp_path_factory):
-    folder = tmp_path_factory.mktemp("speakers") / "run"
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("VLN_DATA", str(tiny_world.folder))
-        assert train.main([*SMALL, "--out", str(folder)]) == 0
-    return folder
+def speaker(train_tiny):
+    return train_tiny(*SMALL)
 
 
 @pytest.fixture

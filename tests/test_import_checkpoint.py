@@ -46,10 +46,7 @@ def no_dropout():
     return drop
 
 
-@pytest.fixture(autouse=True)
-def _world(tiny_world, tmp_path_factory, monkeypatch):
-    monkeypatch.setenv("VLN_DATA", str(tiny_world.folder))
-    monkeypatch.setenv("VLN_CACHE", str(tmp_path_factory.getbasetemp() / "cache"))
+pytestmark = pytest.mark.usefixtures("in_tiny_world")
 
 
 def optimizer_state(tensors):

@@ -32,10 +32,7 @@ SMALL = TrainConfig(
 )
 
 
-@pytest.fixture(autouse=True)
-def _world(tiny_world, tmp_path_factory, monkeypatch):
-    monkeypatch.setenv("VLN_DATA", str(tiny_world.folder))
-    monkeypatch.setenv("VLN_CACHE", str(tmp_path_factory.getbasetemp() / "cache"))
+pytestmark = pytest.mark.usefixtures("in_tiny_world")
 
 
 @pytest.fixture(scope="module")

@@ -3,41 +3,19 @@
 import orjson
 import pytest
 
-from agents import train
 from benchmarks import evaluate, submit, validate
 from vln.data.predictions import read_predictions
 
-SMALL = [
-    *("--encoder", "random", "--batch", "6", "--iterations", "2", "--evaluate-every", "1"),
-    *("--max-steps", "5", "--evaluate", "val_seen", "--model.max-words", "20"),
-    *("--model.hidden", "16", "--model.word", "8"),
-]
-
-
-@pytest.fixture(autouse=True)
-def _world(tiny_world, tmp_path_factory, monkeypatch):
-    monkeypatch.setenv("VLN_DATA", str(tiny_world.folder))
-    monkeypatch.setenv("VLN_CACHE", str(tmp_path_factory.getbasetemp() / "cache"))
-
-
-@pytest.fixture(scope="module")
-def whole(tiny_world, tmp_path_factory):
-    """A recipe's folder: speaker, follower, back-translation."""
-    folder = tmp_path_factory.mktemp("recipes") / "whole"
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("VLN_DATA", str(tiny_world.folder))
-        patch.setenv("VLN_CACHE", str(tmp_path_factory.getbasetemp() / "cache"))
-        assert train.main([*SMALL, "--out", str(folder)]) == 0
-    return folder
+pytestmark = pytest.mark.usefixtures("in_tiny_world")
 
 
 @pytest.fixture
-def scored(whole, tmp_path, capsys):
+def scored(tiny_recipe, tmp_path, capsys):
     """Scores of a run's search on val_unseen, and its predictions."""
 
     def run(*flags):
         file = tmp_path / "walks.json"
-        asked = ["--run", str(whole), "--split", "val_unseen", "--json", "--out", str(file)]
+        asked = ["--run", str(tiny_recipe), "--split", "val_unseen", "--json", "--out", str(file)]
         assert evaluate.main([*asked, "--draws", "10", *map(str, flags)]) == 0
         return orjson.loads(capsys.readouterr().out), read_predictions(file)
 
@@ -60,16 +38,16 @@ def test_walks_that_hold_the_search_are_longer_and_end_alike(scored):
     assert sum(len(w.viewpoints) for w in walks) > 2 * sum(len(r.viewpoints) for r in routes)
 
 
-def test_a_search_is_kept_beside_the_greedy_walks(whole, capsys):
-    asked = ["--run", str(whole), "--split", "val_seen", "--draws", "10"]
+def test_a_search_is_kept_beside_the_greedy_walks(tiny_recipe, capsys):
+    asked = ["--run", str(tiny_recipe), "--split", "val_seen", "--draws", "10"]
     assert evaluate.main([*asked, "--search.rule", "follower"]) == 0
     assert "state-factored search" in capsys.readouterr().out
-    assert (whole / "predictions" / "val_seen-search-follower.json").is_file()
+    assert (tiny_recipe / "predictions" / "val_seen-search-follower.json").is_file()
 
 
-def test_a_searchs_walks_are_a_submission(whole, tmp_path):
+def test_a_searchs_walks_are_a_submission(tiny_recipe, tmp_path):
     file = tmp_path / "submission.json"
-    asked = ["--run", str(whole), "--split", "test", "--out", str(file)]
+    asked = ["--run", str(tiny_recipe), "--split", "test", "--out", str(file)]
     assert submit.main([*asked, "--search.rule", "envdrop", "--search.candidates", "3"]) == 0
     assert validate.main([str(file), "--env", "r2r", "--split", "test"]) == 0
 
@@ -81,7 +59,7 @@ def test_a_searchs_walks_are_a_submission(whole, tmp_path):
         (("--search.rule", "follower", "--search.candidates", "0"), "expected 1 or more"),
     ],
 )
-def test_a_search_that_cannot_be_is_refused(whole, capsys, flags, part):
-    asked = ["--run", str(whole / "follower"), "--split", "val_seen"]
+def test_a_search_that_cannot_be_is_refused(tiny_recipe, capsys, flags, part):
+    asked = ["--run", str(tiny_recipe / "follower"), "--split", "val_seen"]
     assert evaluate.main([*asked, *flags]) == 2
     assert part in capsys.readouterr().err

@@ -17,29 +17,10 @@ from vln import checkpoint
 from vln.errors import BadConfig, CheckpointMismatch
 from vln.runs import Run
 
-SMALL = [
-    *("--encoder", "random", "--batch", "6", "--iterations", "2", "--evaluate-every", "1"),
-    *("--max-steps", "5", "--evaluate", "val_seen", "--model.max-words", "20"),
-    *("--model.hidden", "16", "--model.word", "8"),
-]
 STAGES = ("speaker", "follower", "back_translation")
 
 
-@pytest.fixture(autouse=True)
-def _world(tiny_world, tmp_path_factory, monkeypatch):
-    monkeypatch.setenv("VLN_DATA", str(tiny_world.folder))
-    monkeypatch.setenv("VLN_CACHE", str(tmp_path_factory.getbasetemp() / "cache"))
-
-
-@pytest.fixture(scope="module")
-def whole(tiny_world, tmp_path_factory):
-    """A recipe's folder, trained without interruption."""
-    folder = tmp_path_factory.mktemp("recipes") / "whole"
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("VLN_DATA", str(tiny_world.folder))
-        patch.setenv("VLN_CACHE", str(tmp_path_factory.getbasetemp() / "cache"))
-        assert train.main([*SMALL, "--out", str(folder)]) == 0
-    return folder
+pytestmark = pytest.mark.usefixtures("in_tiny_world")
 
 
 def weights_of(stage):
@@ -51,16 +32,16 @@ def config_of(stage):
     return from_json(Run.read_config(stage))
 
 
-def test_without_a_recipe_all_three_stages_are_trained(whole):
+def test_without_a_recipe_all_three_stages_are_trained(tiny_recipe):
     for stage in STAGES:
-        _, state = checkpoint.load(whole / stage / LAST)
+        _, state = checkpoint.load(tiny_recipe / stage / LAST)
         assert state["progress"]["iteration"] == 2
 
 
-def test_a_later_stage_goes_on_from_the_earlier_ones(whole):
-    last = config_of(whole / "back_translation")
-    assert last.start == str((whole / "follower").resolve())
-    assert last.extra.speaker == str((whole / "speaker").resolve())
+def test_a_later_stage_goes_on_from_the_earlier_ones(tiny_recipe):
+    last = config_of(tiny_recipe / "back_translation")
+    assert last.start == str((tiny_recipe / "follower").resolve())
+    assert last.extra.speaker == str((tiny_recipe / "speaker").resolve())
 
 
 def test_a_flag_holds_for_all_stages_and_one_with_a_name_for_that_stage(tmp_path):
@@ -105,10 +86,10 @@ def test_a_stages_own_flag_counts_wherever_it_stands():
     ],
 )
 def test_stages_that_cannot_be_are_refused_before_anything_is_written(
-    tmp_path, capsys, flags, part
+    recipe_flags, tmp_path, capsys, flags, part
 ):
     folder = tmp_path / "run"
-    asked = ["--recipe", "envdrop", *SMALL, "--out", str(folder), *flags]
+    asked = ["--recipe", "envdrop", *recipe_flags, "--out", str(folder), *flags]
     assert train.main(asked) == 2
     assert part in capsys.readouterr().err
     assert not folder.exists()
@@ -120,20 +101,20 @@ def test_a_flag_of_a_stage_that_is_not_there_is_a_typo(capsys):
     assert "speeker" in capsys.readouterr().err
 
 
-def test_resuming_a_whole_recipe_trains_nothing(whole, monkeypatch):
+def test_resuming_a_whole_recipe_trains_nothing(tiny_recipe, monkeypatch):
     monkeypatch.setattr(Trainer, "train", lambda self: pytest.fail("trained again"))
-    assert train.main(["--resume", str(whole)]) == 0
+    assert train.main(["--resume", str(tiny_recipe)]) == 0
 
 
-def test_a_stage_that_others_have_gone_on_from_is_left_as_it_is(whole, capsys):
-    assert train.main(["--resume", str(whole), "--iterations", "3"]) == 2
+def test_a_stage_that_others_have_gone_on_from_is_left_as_it_is(tiny_recipe, capsys):
+    assert train.main(["--resume", str(tiny_recipe), "--iterations", "3"]) == 2
     assert "stage back_translation" in capsys.readouterr().err
-    assert checkpoint.load(whole / "speaker" / LAST)[1]["progress"]["iteration"] == 2
+    assert checkpoint.load(tiny_recipe / "speaker" / LAST)[1]["progress"]["iteration"] == 2
 
 
-def test_a_recipe_goes_on_in_another_folder(whole, tmp_path, monkeypatch):
+def test_a_recipe_goes_on_in_another_folder(tiny_recipe, tmp_path, monkeypatch):
     folder = tmp_path / "moved"
-    shutil.copytree(whole, folder)
+    shutil.copytree(tiny_recipe, folder)
     for file in (folder / "back_translation" / "checkpoints").iterdir():
         file.unlink()
     opened, read = [], Trained.read.__func__
@@ -147,9 +128,9 @@ def test_a_recipe_goes_on_in_another_folder(whole, tmp_path, monkeypatch):
     assert all(run.is_relative_to(folder) for run in opened)
 
 
-def test_a_speaker_does_not_read_for_an_agent_that_may_not(whole, tmp_path):
+def test_a_speaker_does_not_read_for_an_agent_that_may_not(tiny_recipe, tmp_path):
     folder = tmp_path / "run"
-    shutil.copytree(whole, folder)
+    shutil.copytree(tiny_recipe, folder)
     file = folder / "back_translation" / "config.json"
     file.write_bytes(orjson.dumps(orjson.loads(file.read_bytes()) | {"hide": "instruction"}))
     choice = Choice(split="val_seen", run=folder, search=SearchChoice(rule="envdrop"))
@@ -160,7 +141,9 @@ def test_a_speaker_does_not_read_for_an_agent_that_may_not(whole, tmp_path):
 
 
 @pytest.mark.parametrize("stage", range(3))
-def test_an_interrupted_recipe_goes_on_to_the_same_weights(whole, tmp_path, monkeypatch, stage):
+def test_an_interrupted_recipe_goes_on_to_the_same_weights(
+    recipe_flags, tiny_recipe, tmp_path, monkeypatch, stage
+):
     folder, updates = tmp_path / "run", []
     update = Trainer.update
 
@@ -172,42 +155,42 @@ def test_an_interrupted_recipe_goes_on_to_the_same_weights(whole, tmp_path, monk
 
     with monkeypatch.context() as patch:
         patch.setattr(Trainer, "update", stopping)
-        assert train.main([*SMALL, "--out", str(folder)]) == 130
+        assert train.main([*recipe_flags, "--out", str(folder)]) == 130
     assert train.main(["--resume", str(folder)]) == 0
     for name in STAGES:
-        mine, expected = weights_of(folder / name), weights_of(whole / name)
+        mine, expected = weights_of(folder / name), weights_of(tiny_recipe / name)
         assert all((mine[key] == expected[key]).all() for key in expected)
 
 
-def test_a_recipes_folder_stands_for_its_last_agents(whole):
-    assert stage_of(whole, "follower") == whole / "back_translation"
-    assert stage_of(whole, "speaker") == whole / "speaker"
-    assert stage_of(whole / "follower", "follower") == whole / "follower"
+def test_a_recipes_folder_stands_for_its_last_agents(tiny_recipe):
+    assert stage_of(tiny_recipe, "follower") == tiny_recipe / "back_translation"
+    assert stage_of(tiny_recipe, "speaker") == tiny_recipe / "speaker"
+    assert stage_of(tiny_recipe / "follower", "follower") == tiny_recipe / "follower"
 
 
-def test_a_stage_that_has_not_begun_is_not_meant(whole, tmp_path):
-    recipe = orjson.loads((whole / "recipe.json").read_bytes())
+def test_a_stage_that_has_not_begun_is_not_meant(tiny_recipe, tmp_path):
+    recipe = orjson.loads((tiny_recipe / "recipe.json").read_bytes())
     (tmp_path / "recipe.json").write_bytes(orjson.dumps(recipe))
     with pytest.raises(CheckpointMismatch, match="no trained follower yet"):
         stage_of(tmp_path, "follower")
 
 
-def test_a_second_recipe_does_not_overwrite_the_first(whole, capsys):
-    assert train.main([*SMALL, "--seed", "1", "--out", str(whole)]) == 2
+def test_a_second_recipe_does_not_overwrite_the_first(recipe_flags, tiny_recipe, capsys):
+    assert train.main([*recipe_flags, "--seed", "1", "--out", str(tiny_recipe)]) == 2
     assert "--resume" in capsys.readouterr().err
 
 
-def test_a_stage_alone_asks_for_the_runs_it_goes_on_from(tmp_path, capsys):
+def test_a_stage_alone_asks_for_the_runs_it_goes_on_from(recipe_flags, tmp_path, capsys):
     flags = ["--recipe", "back_translation", "--out", str(tmp_path / "run")]
-    assert train.main([*SMALL, *flags]) == 2
+    assert train.main([*recipe_flags, *flags]) == 2
     assert "--start RUN" in capsys.readouterr().err
     assert not (tmp_path / "run").exists()
 
 
-def test_a_stage_alone_goes_on_from_any_runs(whole, tmp_path):
+def test_a_stage_alone_goes_on_from_any_runs(recipe_flags, tiny_recipe, tmp_path):
     flags = ["--recipe", "back_translation", "--out", str(tmp_path / "run")]
-    runs = ["--start", str(whole), "--extra.speaker", str(whole)]
-    assert train.main([*SMALL, *flags, *runs]) == 0
+    runs = ["--start", str(tiny_recipe), "--extra.speaker", str(tiny_recipe)]
+    assert train.main([*recipe_flags, *flags, *runs]) == 0
     assert (tmp_path / "run" / LAST).is_file()
 
 
@@ -230,8 +213,8 @@ def test_recipes_of_the_paper_name_their_encoder():
         assert {config.encoder for config in stages_of(name).values()} == {encoder}
 
 
-def test_the_recipe_says_what_came_out_of_every_stage(whole, capsys):
-    assert train.main(["--resume", str(whole)]) == 0
+def test_the_recipe_says_what_came_out_of_every_stage(tiny_recipe, capsys):
+    assert train.main(["--resume", str(tiny_recipe)]) == 0
     said = capsys.readouterr().out
     assert "stage 1 of 3, speaker" in said
     assert "BLEU" in said

@@ -29,20 +29,13 @@ SMALL = [
 LAST, BEST = trainer.LAST, trainer.BEST
 
 
-@pytest.fixture(autouse=True)
-def _world(tiny_world, tmp_path_factory, monkeypatch):
-    monkeypatch.setenv("VLN_DATA", str(tiny_world.folder))
-    monkeypatch.setenv("VLN_CACHE", str(tmp_path_factory.getbasetemp() / "cache"))
+pytestmark = pytest.mark.usefixtures("in_tiny_world")
 
 
 @pytest.fixture(scope="module")
-def whole(tiny_world, tmp_path_factory):
+def whole(train_tiny):
     """A run that was never interrupted."""
-    folder = tmp_path_factory.mktemp("runs") / "whole"
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("VLN_DATA", str(tiny_world.folder))
-        assert train.main([*SMALL, "--out", str(folder)]) == 0
-    return folder
+    return train_tiny(*SMALL)
 
 
 def history(folder):
