@@ -118,6 +118,8 @@ class TrainConfig:
     eyes: Literal["own", "elsewhere"] = "own"
     """Whose features the agent gets: those of where it stands, or, a control, always those of
     another viewpoint of the same scan."""
+    labels: int = 0
+    """Labelled instructions to learn from, always the same ones; 0 takes all there are."""
     agent: str = "follower"
     """Which agent is trained: follower or speaker."""
     start: str = ""
@@ -153,6 +155,8 @@ class TrainConfig:
         for name in ("iterations", "batch", "max_steps", "evaluate_every", "threads"):
             if getattr(self, name) < 1:
                 raise BadConfig(f"{name} is {getattr(self, name)}; expected 1 or more.")
+        if self.labels < 0:
+            raise BadConfig(f"labels is {self.labels}; expected 0 (all there are) or more.")
         if self.eyes == "elsewhere" and self.service:
             raise BadConfig(
                 "--eyes elsewhere exchanges stored features, and --service stores none. Leave one "

@@ -29,7 +29,7 @@ from vln.runs import Run, say
 
 logger = logging.getLogger(__name__)
 
-ALIKE: Final = ("env", "encoder", "eyes", "select")
+ALIKE: Final = ("env", "encoder", "eyes", "select", "labels")
 """Settings that a stage shares with those that it goes on from: their words, eyes and houses."""
 WIDTHS: Final = ("model.word", "model.hidden")
 """Settings that it shares with the stage whose weights it begins with."""

@@ -165,4 +165,5 @@ def check_device(name: str) -> None:
 
 def training_split(config: TrainConfig) -> str:
     """Gives the split that is trained on: without the houses of `dev` where they select."""
-    return "train_fit" if config.select == "dev" else "train"
+    split = "train_fit" if config.select == "dev" else "train"
+    return f"{split}@{config.labels}" if config.labels else split

@@ -253,6 +253,30 @@ def test_lessons_go_on_with_the_paths_they_began_with_and_no_others(speaker, tmp
         lessons(translating(speaker, count=3), tmp_path).restore(state)
 
 
+def test_further_paths_lie_in_training_scans_that_have_no_label_too(speaker, tmp_path):
+    one = replace(translating(speaker), labels=1, batch=1)
+    scene = Scene.open(one)
+    everywhere = {episode.start.scan for episode in scene.episodes("train_fit")}
+    assert len(everywhere) > 1
+    assert {episode.start.scan for episode in extra_paths(one, scene)} == everywhere
+
+
+def test_a_part_of_the_labels_is_learnt_from_and_gives_the_words(tmp_path):
+    few = replace(SMALL, labels=13)
+    scene = Scene.open(few)
+    taught = lessons(few, tmp_path, FollowerLessons)
+    part = scene.episodes("train_fit@13")
+    assert len(part) == len(taught._episodes.table) == 13
+    assert taught.vocabulary == Vocabulary.build(one.instruction for one in part)
+
+
+def test_more_labels_than_there_are_are_refused(tmp_path):
+    with pytest.raises(BadConfig, match="Ask for 1 to"):
+        lessons(replace(SMALL, labels=10**6), tmp_path, FollowerLessons)
+    with pytest.raises(BadConfig, match="labels is -1"):
+        replace(SMALL, labels=-1)
+
+
 def test_a_blind_speaker_teaches_a_blind_follower(tmp_path):
     blind = replace(SMALL, encoder="none", iterations=1)
     train_run(replace(blind, agent="speaker"), tmp_path / "run", data=None, resumes=False)

@@ -15,8 +15,9 @@ from agents.scene import Scene
 from agents.trainer import LAST, Trainer
 from benchmarks import translation
 from benchmarks.study.setup import UNSEEN
+from benchmarks.translating.document import _setting
 from benchmarks.translating.naming import objects_in
-from benchmarks.translating.setup import ABOUT, Config, rows_of, training_of
+from benchmarks.translating.setup import ABOUT, SPEAKER, Config, rows_of, training_of
 from benchmarks.translating.spoken import shuffled
 from vln import checkpoint
 from vln.data.connectivity import load_graph
@@ -210,6 +211,12 @@ def test_curves_and_losses_are_reported_by_row(report):
         assert set(report["losses"]["labelled"][name]) == steps
     assert set(report["losses"]["further"]) == set(ROWS[2:])
     assert set(report["losses"]["bleu"]["speaker"]) == {"1", "2"}
+
+
+def test_every_run_learns_from_the_same_labels():
+    config = Config(labels=1500)
+    assert {training_of(config, name, 0).labels for name in (*ABOUT, SPEAKER)} == {1500}
+    assert "from the labelled paths, 1,500 instructions of all" in _setting(config)
 
 
 def test_the_document_shows_rows_words_and_figures(whole):

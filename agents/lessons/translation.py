@@ -165,7 +165,8 @@ def extra_paths(config: TrainConfig, scene: Scene) -> EpisodeSet:
         BadConfig: There are none, too few, or some without the words that are asked for.
         MissingData, CorruptData: A file is not there or cannot be used.
     """
-    scans = {episode.start.scan for episode in scene.episodes(training_split(config))}
+    every = training_split(replace(config, labels=0))  # paths need nobody's words
+    scans = {episode.start.scan for episode in scene.episodes(every)}
     if config.extra.paths == "sampled":
         return sample_paths(
             scene.graph,

@@ -73,16 +73,17 @@ def as_document(found: Found, config: Config, *, figures: Mapping[str, str]) -> 
 
 
 def _setting(config: Config) -> str:
+    labels = f", {config.labels:,} instructions of all there are" if config.labels else ""
     paths = f"{config.paths:,}" if config.paths else "all"
     mine = training_of(config, "translation", 0)
     return (
         "Written by `python -m benchmarks.translation`. In every seed one follower "
         f"(recipe `{config.recipe}`, `--encoder {config.encoder}`, {config.updates:,} updates) and "
         f"one speaker (recipe `{config.speaker_recipe}`, {config.speaker_updates:,} updates) learn "
-        "from the labelled paths. All rows of that seed go on from that follower's last weights "
-        f"for {config.further:,} updates. With further paths ({paths} sampled ones in training "
-        f"scans, none of them labelled) an update has {mine.batch} labelled episodes and as many "
-        f"others, whose imitation loss weighs {mine.extra.imitation_weight:g} beside "
+        f"from the labelled paths{labels}. All rows of that seed go on from that follower's last "
+        f"weights for {config.further:,} updates. With further paths ({paths} sampled ones in "
+        f"training scans, none of them labelled) an update has {mine.batch} labelled episodes and "
+        f"as many others, whose imitation loss weighs {mine.extra.imitation_weight:g} beside "
         f"{mine.learning.imitation_weight:g}; without, the labelled ones alone. The last weights "
         "are reported: nothing was chosen on a reported split. The speaker's weights are its best "
         "by BLEU on dev, which are training homes held out."

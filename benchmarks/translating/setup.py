@@ -67,6 +67,8 @@ class Config:
     """Weight updates of the speaker."""
     paths: int = 10_000
     """Sampled paths, other ones for every seed; 0 takes all there are."""
+    labels: int = 0
+    """Labelled instructions that followers and speakers learn from; 0 takes all there are."""
     curve: int = 6
     """Points of each part of a learning curve, evenly spaced."""
     recipe: str = "houses_bench"
@@ -103,11 +105,9 @@ class Config:
                 raise BadConfig(
                     f"--{name.replace('_', '-')} {getattr(self, name)}; expected 1 or more."
                 )
-        if self.paths < 0 or self.search < 0:
-            raise BadConfig(
-                f"--paths {self.paths}, --search {self.search}; expected 0 (all there are; none) "
-                "or more."
-            )
+        for name in ("paths", "labels", "search"):
+            if getattr(self, name) < 0:
+                raise BadConfig(f"--{name} {getattr(self, name)}; expected 0 or more.")
 
 
 def rows_of(config: Config) -> list[Row]:
@@ -193,6 +193,7 @@ def _begun(config: Config, recipe: str, updates: int, seed: int, *, agent: str) 
         made,
         env=config.env,
         encoder=config.encoder,
+        labels=config.labels,
         seed=seed,
         iterations=updates,
         evaluate_every=max(1, updates // config.curve),
