@@ -13,7 +13,7 @@ import numpy.typing as npt
 from sacrebleu.metrics.bleu import BLEU, BLEUScore
 
 from vln.errors import BadConfig, UnknownName
-from vln.metrics.intervals import Hierarchy, Weights
+from vln.metrics.intervals import Hierarchy, Weights, percentile_interval
 from vln.text import tokenize
 
 Protocol = Literal["sacrebleu", "envdrop"]
@@ -105,10 +105,11 @@ def bleu_interval(
         rules.corpus([said], [known]) for said, known in zip(hypotheses, references, strict=True)
     ]
     np.add.at(counts, hierarchy.path_of, np.array([one.counts for one in alone]))
-    samples = np.array([rules.score(drawn).score for drawn in weights @ counts])
-    tail = (1 - level) / 2
-    low, high = np.quantile(samples, [tail, 1 - tail]).tolist()
-    return low, high
+    whole, *samples = [
+        rules.score(drawn).score for drawn in (counts.sum(axis=0), *weights @ counts)
+    ]
+    found = percentile_interval(np.array(samples), estimate=np.array(whole), level=level)
+    return float(found.low), float(found.high)
 
 
 def _check(hypotheses: Sequence[str], references: Sequence[Sequence[str]]) -> None:
