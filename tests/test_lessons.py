@@ -247,6 +247,13 @@ def test_lessons_go_on_with_the_speaker_they_began_with_and_no_other(speaker, tm
         lessons(translating(tmp_path / "other"), tmp_path).restore(state)
 
 
+def test_lessons_of_a_version_that_kept_no_digests_do_not_go_on(speaker, tmp_path):
+    state = lessons(translating(speaker), tmp_path).state()
+    del state["extra"]["sources"]
+    with pytest.raises(CheckpointMismatch, match="unknown then"):
+        lessons(translating(speaker), tmp_path).restore(state)
+
+
 def test_lessons_go_on_with_the_paths_they_began_with_and_no_others(speaker, tmp_path):
     state = lessons(translating(speaker), tmp_path).state()
     with pytest.raises(CheckpointMismatch, match=r"the paths of --extra\.paths sampled changed"):

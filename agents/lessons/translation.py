@@ -85,12 +85,13 @@ class TranslationLessons(FollowerLessons):
 
     def _check_sources(self, begun_with: Mapping[str, str]) -> None:
         for name, digest in self._sources.items():
-            if begun_with[name] != digest:
+            then = begun_with.get(name, "unknown")  # of a version that kept none
+            if then != digest:
                 extra = self.config.extra
                 source = extra.speaker if name == "speaker" else f"--extra.paths {extra.paths}"
                 raise CheckpointMismatch(
                     f"the {name} of {source} changed since this run was begun (sha256 "
-                    f"{begun_with[name][:12]} then, {digest[:12]} now): it would go on as neither. "
+                    f"{then[:12]} then, {digest[:12]} now): it would go on as neither. "
                     "Put the old ones back, or begin another run."
                 )
 
@@ -142,7 +143,7 @@ class TranslationLessons(FollowerLessons):
         """
         super().restore(state)
         further = state["extra"]
-        self._check_sources(further["sources"])
+        self._check_sources(further.get("sources", {}))
         self._order.restore(further["order"], self._draws)
         self._draws.bit_generator.state = json.loads(further["draws"])
         self._masks.bit_generator.state = json.loads(further["masks"])
