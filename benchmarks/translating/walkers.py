@@ -46,7 +46,7 @@ class Walking:
         return load_narrator(self.speaker_run, self.scene, device=self.device)[0]
 
 
-Walks = Callable[[EpisodeSet], Mapping[str, list[Trajectory]]]
+WalkSplit = Callable[[EpisodeSet], Mapping[str, list[Trajectory]]]
 """Walks the episodes of a split: by name, one trajectory each, in their order."""
 
 
@@ -60,7 +60,7 @@ class Walker:
     """
 
     names: tuple[str, ...]
-    begin: Callable[[Walking], Walks]
+    begin: Callable[[Walking], WalkSplit]
 
 
 GREEDY: Final = ""
@@ -72,12 +72,12 @@ def all_walked(name: str) -> str:
     return f"{name}, all walked"
 
 
-def _greedy(walking: Walking) -> Walks:
+def _greedy(walking: Walking) -> WalkSplit:
     """Takes the likeliest action at every step."""
     return lambda episodes: {GREEDY: replace(walking.player, episodes=episodes).play()}
 
 
-def _searching(walking: Walking, *, name: str, candidates: int) -> Walks:
+def _searching(walking: Walking, *, name: str, candidates: int) -> WalkSplit:
     """Searches, lets the seed's speaker judge, and takes the chosen route.
 
     How much the speaker weighs is what succeeds most often on dev.
